@@ -1,0 +1,75 @@
+# Everything a contributor needs. Each target makes the environment it wants; nothing has to be installed before.
+#   PYTHON=...       which Python to build on (default: the newest that works)
+#   WORKERS=4        how many processes the tests use
+#   PYTEST_ARGS=...  more arguments for pytest
+
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+MAKEFLAGS += --no-print-directory
+
+PYTHON ?=
+WORKERS ?= 2
+PYTEST_ARGS ?=
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
+
+.PHONY: help demo test check bench mutants fuzz format wheel-test clean
+
+help: ## show this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+demo: $(VENV)/.runtime ## plan three months of a sample fleet, results in demo/
+	@PATH="$(CURDIR)/$(BIN):$$PATH" tools/demo.sh
+
+test: $(VENV)/.dev ## run all tests, those of the docs included
+	$(BIN)/python -m pytest -n $(WORKERS) $(PYTEST_ARGS)
+
+check: $(VENV)/.dev ## the gate: format, lint, boundaries, types, tests with coverage, the built wheel
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/lint-imports
+	$(BIN)/mypy
+	$(MAKE) test PYTEST_ARGS="--cov $(PYTEST_ARGS)"
+	$(MAKE) wheel-test
+
+bench: $(VENV)/.bench ## measure speed against the reference libraries
+	$(BIN)/python bench/run.py
+
+mutants: $(VENV)/.dev ## change the pure modules in small ways and see whether a test notices
+	$(BIN)/mutmut run
+	$(BIN)/mutmut results
+
+fuzz: $(VENV)/.dev ## run the property tests long and with fresh random cases
+	HYPOTHESIS_PROFILE=fuzz $(BIN)/python -m pytest -n $(WORKERS) -m hypothesis $(PYTEST_ARGS)
+
+format: $(VENV)/.dev ## format the code and mend what the linter can mend
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+wheel-test: $(VENV)/.dev ## build sdist and wheel, try the wheel in a fresh environment
+	tools/wheel_test.sh $(BIN)/python
+
+clean: ## remove the environment and everything that was made
+	rm -rf $(VENV) demo dist build mutants htmlcov .coverage .coverage.* .pytest_cache .mypy_cache .ruff_cache \
+		.import_linter_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# The environment. The stamps say which set of packages is in it; they grow old only when pyproject.toml changes.
+
+$(BIN)/python:
+	@python=$$(tools/find_python.sh $(PYTHON)); echo "making $(VENV) with $$python"; "$$python" -m venv --clear $(VENV)
+
+$(VENV)/.runtime: pyproject.toml | $(BIN)/python
+	$(PIP) install --editable .
+	@touch $@
+
+$(VENV)/.dev: pyproject.toml | $(BIN)/python
+	$(PIP) install --editable '.[dev]'
+	@touch $(VENV)/.runtime $@
+
+$(VENV)/.bench: pyproject.toml | $(BIN)/python
+	$(PIP) install --editable '.[bench]'
+	@touch $(VENV)/.runtime $@

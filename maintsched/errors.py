@@ -1,0 +1,149 @@
+"""Every error that maintsched raises on purpose, as one tree.
+
+    MaintschedError
+    ├── InvalidValue              a value breaks its rule (also a ValueError)
+    │   ├── NaiveDatetime         a datetime without offset or zone
+    │   ├── OutOfRange            a date or number outside what is supported
+    │   ├── UnknownName           a name that nothing known carries
+    │   └── RuleRefused           a recurrence rule outside the small grammar
+    ├── HolidaysUnknown           a year whose public holidays cannot be known
+    ├── NoWindow                  the rule gives no window on that side
+    ├── DeferralRefused           a deferral that the contract does not allow
+    └── FileError                 a contract, fleet or configuration file that cannot be accepted
+
+A message says what was expected, what was found and, where there is one, the way out. The facts it speaks of are
+attributes, so that a program need not read the sentence.
+"""
+
+from collections.abc import Iterable
+from datetime import datetime
+
+
+class MaintschedError(Exception):
+    """Base of all errors of maintsched."""
+
+
+class InvalidValue(MaintschedError, ValueError):
+    """A value breaks its rule: `what` it is, what was `expected` and what was `found`.
+
+    `field` names the field of the value it stands in, `subject` the declared thing (such as `("instance", "acme-prod")`)
+    where one is known.
+    """
+
+    def __init__(
+        self,
+        what: str,
+        *,
+        expected: str,
+        found: object,
+        field: str | None = None,
+        subject: tuple[str, str] | None = None,
+    ) -> None:
+        self.what = what
+        self.expected = expected
+        self.found = found
+        self.field = field
+        self.subject = subject
+        about = f"{subject[0]} {subject[1]}: " if subject else ""
+        super().__init__(f"{about}{what}: expected {expected}, got {show(found)}")
+
+
+class NaiveDatetime(InvalidValue):
+    """A datetime carries neither offset nor zone, so that it names no instant."""
+
+    def __init__(self, what: str, found: datetime) -> None:
+        super().__init__(what, expected="a datetime with an offset or a zone", found=found.isoformat())
+
+
+class OutOfRange(InvalidValue):
+    """A date or a number lies outside the supported range."""
+
+
+class UnknownName(InvalidValue):
+    """A name that nothing known carries; `known` lists the names that would do."""
+
+    def __init__(
+        self,
+        what: str,
+        *,
+        found: str,
+        known: Iterable[str],
+        field: str | None = None,
+        subject: tuple[str, str] | None = None,
+    ) -> None:
+        self.known = tuple(known)
+        super().__init__(what, expected=one_of(found, self.known), found=found, field=field, subject=subject)
+
+
+class RuleRefused(InvalidValue):
+    """A recurrence rule lies outside the small grammar of `maintsched.recurrence`."""
+
+
+class HolidaysUnknown(MaintschedError):
+    """The public holidays of `year` in `region` cannot be known; nothing is guessed."""
+
+    def __init__(self, region: str, year: int, *, first: int, last: int) -> None:
+        self.region = region
+        self.year = year
+        super().__init__(
+            f"public holidays of {region} in {year} cannot be known: expected a year from {first} to {last}; "
+            "choose an earlier period"
+        )
+
+
+class NoWindow(MaintschedError):
+    """The rule of a contract gives no window on the asked side of an instant."""
+
+
+class DeferralRefused(MaintschedError):
+    """The contract does not allow this deferral; `latest_end` is the limit where one applies."""
+
+    def __init__(self, message: str, *, latest_end: datetime | None = None) -> None:
+        self.latest_end = latest_end
+        super().__init__(message)
+
+
+class FileError(MaintschedError):
+    """A file cannot be accepted: `path`, `line` (1-based, or None), `key` (dotted), `expected`, `found`."""
+
+    def __init__(self, path: str, *, line: int | None, key: str | None, expected: str, found: str) -> None:
+        self.path = path
+        self.line = line
+        self.key = key
+        self.expected = expected
+        self.found = found
+        place = printable(path) + (f", line {line}" if line else "")
+        subject = f"{printable(key)}: " if key else ""
+        super().__init__(f"{place}: {subject}expected {expected}, found {found}")
+
+
+def printable(text: str) -> str:
+    """Return `text` with everything that could move a cursor or start a new line made visible."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text)
+
+
+def show(value: object, limit: int = 80) -> str:
+    """Return `value` as it may stand in a message: quoted, printable, cut at `limit` characters."""
+    if isinstance(value, str):
+        text = '"' + printable(value) + '"'
+    else:
+        text = printable(str(value))
+    return text if len(text) <= limit else text[: limit - 1] + "…"
+
+
+def one_of(found: str, known: Iterable[str]) -> str:
+    """Say which names would do, and which of them is most like the one `found`."""
+    names = tuple(known)
+    if not names:
+        return "a known name (there is none)"
+    near = nearest(found, names)
+    shown = ", ".join(names[:12]) + (f" and {len(names) - 12} more" if len(names) > 12 else "")
+    return f"one of {shown}" + (f" (did you mean {near}?)" if near else "")
+
+
+def nearest(name: str, known: Iterable[str]) -> str | None:
+    """Return the known name most like `name`, or None where none is near."""
+    import difflib  # only wanted when something is wrong
+
+    found = difflib.get_close_matches(name, list(known), n=1, cutoff=0.6)
+    return found[0] if found else None

@@ -1,0 +1,86 @@
+"""Public holidays of one region, by the `holidays` library, for the years that it knows."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import date, timedelta
+from typing import Protocol
+
+from maintsched.errors import HolidaysUnknown, UnknownName
+from maintsched.localtime import FIRST_YEAR
+
+LAST_KNOWN_YEAR = 2100
+"""The `holidays` library says nothing about later years; without an error it would call each of their days ordinary."""
+
+
+class YearSource(Protocol):
+    """Where the public holidays of one year come from."""
+
+    def __call__(self, country: str, subdivision: str | None, language: str | None, year: int) -> Mapping[date, str]:
+        """Return the names of the public holidays by date."""
+
+
+def from_library(country: str, subdivision: str | None, language: str | None, year: int) -> Mapping[date, str]:
+    """Ask the `holidays` library; its import costs more than the question, so it waits until here."""
+    import holidays
+
+    known = holidays.list_supported_countries(include_aliases=False)
+    if country not in known:
+        raise UnknownName("country of the holiday calendar", found=country, known=sorted(known))
+    if subdivision is not None and subdivision not in known[country]:
+        raise UnknownName(f"subdivision of {country}", found=subdivision, known=known[country])
+    calendar = holidays.country_holidays(country, subdiv=subdivision, years=year, expand=False, language=language)
+    if not max(FIRST_YEAR, calendar.start_year) <= year <= min(LAST_KNOWN_YEAR, calendar.end_year) or not calendar:
+        first, last = max(FIRST_YEAR, calendar.start_year), min(LAST_KNOWN_YEAR, calendar.end_year)
+        raise HolidaysUnknown(_region(country, subdivision), year, first=first, last=last)
+    return dict(sorted(calendar.items()))
+
+
+def _region(country: str, subdivision: str | None) -> str:
+    return f"{country}-{subdivision}" if subdivision else country
+
+
+@dataclass(frozen=True, kw_only=True)
+class HolidayCalendar:
+    """The public holidays of a country or one of its subdivisions (ISO 3166-1 and 3166-2 codes).
+
+    Only general public holidays count: 24 and 31 December are ordinary days unless the law of the region says
+    otherwise. Years before 2000 or after 2100 are refused with `HolidaysUnknown`.
+    """
+
+    country: str
+    subdivision: str | None = None
+    language: str | None = None
+    """Language of the holidays' names, an ISO 639 code that the library knows for the country; None: its default."""
+    source: YearSource = field(default=from_library, compare=False, repr=False, metadata={"from_file": False})
+    _years: dict[int, Mapping[date, str]] = field(
+        default_factory=dict, init=False, compare=False, repr=False, metadata={"from_file": False}
+    )
+
+    @property
+    def region(self) -> str:
+        """The region's code, such as DE-BW."""
+        return _region(self.country, self.subdivision)
+
+    def require_year(self, year: int) -> None:
+        """Refuse a year whose holidays cannot be known, without asking for them."""
+        if not FIRST_YEAR <= year <= LAST_KNOWN_YEAR:
+            raise HolidaysUnknown(self.region, year, first=FIRST_YEAR, last=LAST_KNOWN_YEAR)
+
+    def of_year(self, year: int) -> Mapping[date, str]:
+        """Return the names of the public holidays of `year` by date."""
+        known = self._years.get(year)
+        if known is None:
+            self.require_year(year)
+            known = self._years[year] = self.source(self.country, self.subdivision, self.language, year)
+        return known
+
+    def name(self, day: date) -> str | None:
+        """Return the name of the public holiday on `day`, or None on any other day."""
+        return self.of_year(day.year).get(day)
+
+    def next_day(self, day: date, weekdays: frozenset[int]) -> date:
+        """Return the first day after `day` that is one of `weekdays` (0 = Monday) and no public holiday."""
+        day += timedelta(days=1)
+        while day.weekday() not in weekdays or self.name(day):
+            day += timedelta(days=1)
+        return day

@@ -1,0 +1,239 @@
+"""What goes into which window: instances that are alike, taken through the windows of a plan together."""
+
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import NamedTuple
+
+from maintsched.contract import Contract
+from maintsched.facts import ChangeClass, DeclaredWindow, Facts, Freeze, Release, WindowKind
+from maintsched.fleet import Fleet, Instance, active_span
+from maintsched.localtime import utc
+from maintsched.releases import RunningDeferral, Shelf, track_at, wave_of
+from maintsched.spans import Span
+from maintsched.version import Version
+from maintsched.windows import Window, declared_window, monthly_windows
+
+
+class WorkItem(NamedTuple):
+    """What goes into a component in a window: a `release` (None: whatever updates there are), and why."""
+
+    component: str
+    release: str | None
+    change_class: ChangeClass
+    why: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Slot:
+    """A window of a plan: one of the rule, or a declared one."""
+
+    window: Window
+    declared: DeclaredWindow | None = None
+
+    @property
+    def named(self) -> tuple[str, ...]:
+        """Keys of the instances it was declared for; empty: every instance."""
+        return self.declared.instances if self.declared else ()
+
+    def concerns(self, instances: Collection[str]) -> bool:
+        """Say whether it is for one of `instances`."""
+        return not self.named or any(key in instances for key in self.named)
+
+
+def slots_between(contract: Contract, facts: Facts, span: Span) -> list[Slot]:
+    declared = {window.id: window for window in facts.windows}
+    slot = [
+        Slot(window=window)
+        for window in monthly_windows(contract, span.start, span.end)
+        if window.id not in declared
+    ]
+    for each in facts.windows:
+        window = declared_window(contract, each)
+        if not each.cancelled and window.start in span:
+            slot.append(Slot(window=window, declared=each))
+    return sorted(slot, key=lambda each: (utc(each.window.start), each.window.id))
+
+
+@dataclass(slots=True, kw_only=True)
+class Profile:
+    """Instances that are alike in everything that matters to a window, and one of them to speak for all."""
+
+    keys: list[str]
+    sample: Instance
+    customer: str
+    deferrals: tuple[RunningDeferral, ...]
+    freezes: tuple[Freeze, ...]
+    windows: frozenset[str]
+    """Ids of declared windows that name these instances."""
+    starts: datetime | None
+    ends: datetime | None
+
+    def takes(self, slot: Slot) -> bool:
+        """Say whether the window is for these instances."""
+        return (not slot.named or slot.window.id in self.windows) and self.runs_at(slot.window.start)
+
+    def step(self, slot: Slot) -> tuple[str, str]:
+        """Name what this profile gets in a window."""
+        return self.keys[0], slot.window.id
+
+    def may_be_touched(self, facts: Facts, at: datetime) -> bool:
+        """Say whether the instances are managed, or their customer's consent holds at `at` (clause 7.7)."""
+        key = self.sample.key
+        consents = (consent for consent in facts.consents if consent.instance == key)
+        return self.sample.managed or any(consent.holds_at(at) for consent in consents)
+
+    def runs_at(self, at: datetime) -> bool:
+        """Say whether the subscription runs at `at`."""
+        started = self.starts is None or utc(self.starts) <= utc(at)
+        return started and (self.ends is None or utc(at) < utc(self.ends))
+
+
+def group_alike(
+    contract: Contract,
+    fleet: Fleet,
+    facts: Facts,
+    deferrals: tuple[RunningDeferral, ...],
+    only: Collection[str] | None,
+) -> list[Profile]:
+    named = _named_by_facts(facts)
+    by_customer = {key for freeze in facts.freezes for key in freeze.customers}
+    profiles: dict[tuple[object, ...], Profile] = {}
+    for customer in fleet.customers:
+        customer_key = customer.key if customer.key in by_customer else None
+        for instance in customer.instances:
+            key = instance.key
+            if only is not None and key not in only:
+                continue
+            alike = (
+                key if key in named else None,
+                customer_key,
+                instance.environment,
+                instance.track,
+                instance.components,
+                instance.wave,
+                instance.managed,
+                instance.backup,
+                instance.starts_on,
+                instance.ends_on,
+                tuple(instance.versions.items()) if instance.versions else None,
+            )
+            profile = profiles.get(alike)
+            if profile is None:
+                profiles[alike] = _profile(contract, facts, deferrals, customer.key, instance)
+            else:
+                profile.keys.append(key)
+    return list(profiles.values())
+
+
+def _named_by_facts(facts: Facts) -> frozenset[str]:
+    named = {key for window in facts.windows for key in window.instances}
+    named |= {key for freeze in facts.freezes for key in freeze.instances}
+    named |= {each.instance for each in (*facts.deferrals, *facts.consents, *facts.track_switches)}
+    return frozenset(named)
+
+
+def _profile(
+    contract: Contract, facts: Facts, deferrals: tuple[RunningDeferral, ...], customer: str, instance: Instance
+) -> Profile:
+    starts, ends = active_span(contract, instance)
+    return Profile(
+        keys=[instance.key],
+        sample=instance,
+        customer=customer,
+        deferrals=tuple(each for each in deferrals if each.deferral.instance == instance.key),
+        freezes=tuple(freeze for freeze in facts.freezes if freeze.covers(customer, instance.key)),
+        windows=frozenset(window.id for window in facts.windows if instance.key in window.instances),
+        starts=starts,
+        ends=ends,
+    )
+
+
+class Step(NamedTuple):
+    """What goes into a profile in one window, and what a freeze holds back."""
+
+    items: tuple[WorkItem, ...]
+    held_back: tuple[str, ...]
+
+
+NOTHING = Step((), ())
+
+Work = Mapping[tuple[str, str], Step]
+"""By profile and window, as `Profile.step` names them."""
+
+
+def walk(contract: Contract, facts: Facts, slots: list[Slot], profiles: list[Profile]) -> Work:
+    """Take each profile through the windows in order: what went in at one is installed at the next."""
+    work: dict[tuple[str, str], Step] = {}
+    shelves: dict[tuple[str, str], Shelf] = {}
+    for profile in profiles:
+        installed = dict(profile.sample.versions)
+        for slot in slots:
+            if profile.takes(slot) and profile.may_be_touched(facts, slot.window.start):
+                passage = _Passage(contract=contract, facts=facts, slot=slot, profile=profile, shelves=shelves)
+                work[profile.step(slot)] = passage.take(installed)
+    return work
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Passage:
+    """One profile in one window."""
+
+    contract: Contract
+    facts: Facts
+    slot: Slot
+    profile: Profile
+    shelves: dict[tuple[str, str], Shelf]
+
+    def take(self, installed: dict[str, Version]) -> Step:
+        """Return what goes in and what a freeze holds back; what goes in is entered into `installed`."""
+        frozen = self._frozen()
+        monthly = self.slot.window.kind is WindowKind.MONTHLY
+        items = list(self._system_item(frozen)) if monthly else []
+        held_back: list[str] = []
+        for component in self.profile.sample.components or self.contract.components:
+            for release, why in self._releases(component, installed.get(component), frozen, held_back):
+                installed[component] = release.version
+                items.append(WorkItem(component, str(release.version), release.change_class, why))
+        return Step(tuple(items), tuple(held_back))
+
+    def _frozen(self) -> dict[ChangeClass, str]:
+        span = self.slot.window.span
+        over = (freeze for freeze in self.profile.freezes if freeze.span.overlaps(span))
+        return {change_class: freeze.key for freeze in over for change_class in freeze.classes}
+
+    def _system_item(self, frozen: Mapping[ChangeClass, str]) -> Iterator[WorkItem]:
+        component, clause = self.contract.os_component, self.contract.clauses.monthly
+        if ChangeClass.OS not in frozen:
+            yield WorkItem(component, None, ChangeClass.OS, f"operating system and security updates, clause {clause}")
+        elif ChangeClass.SECURITY not in frozen:
+            why = f"security updates alone: {ChangeClass.OS} changes are frozen by {frozen[ChangeClass.OS]}"
+            yield WorkItem(component, None, ChangeClass.SECURITY, why)
+
+    def _releases(
+        self, component: str, installed: Version | None, frozen: Mapping[ChangeClass, str], held_back: list[str]
+    ) -> Iterator[tuple[Release, str]]:
+        window, instance = self.slot.window, self.profile.sample
+        declared = self.slot.declared
+        shelf = self._shelf(component, track_at(self.contract, instance, self.facts.track_switches, window.start))
+        if declared is not None and declared.releases:
+            shelf = shelf.limited_to(declared.releases)
+        security_only = window.kind is not WindowKind.MONTHLY and not (declared and declared.releases)
+        choice = shelf.choose(
+            at=window.start,
+            wave=wave_of(self.contract, instance),
+            installed=installed,
+            deferrals=self.profile.deferrals,
+            frozen=frozen,
+            only=ChangeClass.SECURITY if security_only else None,
+        )
+        held_back.extend(f"{release.id} ({why})" for release, why in choice.held if "frozen" in why)
+        if choice.release is not None:
+            yield choice.release, choice.why
+
+    def _shelf(self, component: str, track: str) -> Shelf:
+        shelf = self.shelves.get((component, track))
+        if shelf is None:
+            shelf = Shelf(self.contract, component, track, self.facts.releases)
+            self.shelves[component, track] = shelf
+        return shelf

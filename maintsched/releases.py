@@ -1,0 +1,186 @@
+"""Releases, tracks and deferrals: what goes into which window (clause 2.4.4).
+
+An instance gets the newest release on its track that is neither deferred, nor frozen, nor waiting for its wave. While
+any deferral of an instance runs, only security releases of the deferrable component go in, and never one that holds the
+deferred release. Releases are cumulative, so that a step from one version to another carries everything between.
+"""
+
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+
+from maintsched.contract import Contract, DeferralAfter
+from maintsched.deadlines import deferral_limit
+from maintsched.errors import HolidaysUnknown, NoWindow
+from maintsched.facts import ChangeClass, Deferral, Release, TrackSwitch
+from maintsched.fleet import Instance, active_span
+from maintsched.localtime import Period, utc
+from maintsched.version import Version
+from maintsched.windows import Window, last_window, next_window
+
+
+def wave_of(contract: Contract, instance: Instance) -> int:
+    """Return the wave of an instance: its own, else that of its environment; without either, the last one."""
+    if instance.wave is not None:
+        return instance.wave
+    waves = contract.waves.environments
+    return waves.get(instance.environment, max(waves.values(), default=1))
+
+
+def wave_opens(contract: Contract, release: Release, wave: int) -> datetime:
+    """Return the instant from which instances of `wave` may get `release`."""
+    terms = contract.waves
+    soak = terms.security_soak if release.change_class is ChangeClass.SECURITY else terms.soak
+    whole = Period(months=soak.months * (wave - 1), days=soak.days * (wave - 1))
+    return whole.after_instant(release.available_at, contract.zone, contract.clock_change).at
+
+
+def track_at(contract: Contract, instance: Instance, switches: Iterable[TrackSwitch], at: datetime) -> str:
+    """Return the track of an instance at `at`: that of its last recorded switch, its own, or the contract's."""
+    past = [switch for switch in switches if switch.instance == instance.key and utc(switch.at) <= utc(at)]
+    if past:
+        return max(past, key=lambda switch: utc(switch.at)).track
+    return instance.track or contract.track
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunningDeferral:
+    """A deferral with its dates settled: it runs from `start` to `end` (not held), `end` never after `limit`."""
+
+    deferral: Deferral
+    start: datetime
+    end: datetime
+    limit: datetime
+    """Latest end that the contract allows."""
+    window: Window | None
+    """The monthly window its release goes in; None where no window ever ends it."""
+
+    @property
+    def too_long(self) -> bool:
+        """Say whether it was asked for beyond the limit; it then ends at the limit."""
+        return utc(self.deferral.until) > utc(self.limit)
+
+    def runs_at(self, at: datetime) -> bool:
+        """Say whether it holds its release back from a window that starts at `at`."""
+        ended_by_window = self.window is not None and utc(self.window.start) <= utc(at)
+        return utc(self.start) <= utc(at) and utc(at) < utc(self.end) and not ended_by_window
+
+
+def settle_deferral(contract: Contract, deferral: Deferral, release: Release, instance: Instance) -> RunningDeferral:
+    """Return `deferral` with its start, limit, end and the window that ends it.
+
+    Where the deferral names no start, it starts with the first monthly window that could have taken its release. An end
+    past the limit is cut to the limit.
+    """
+    start = deferral.start or next_window(contract, wave_opens(contract, release, wave_of(contract, instance))).start
+    limit = deferral_limit(contract, start)
+    end = min(deferral.until, limit, key=utc).astimezone(contract.zone)
+    window = _ending_window(contract, start, end)
+    _, ends = active_span(contract, instance)
+    if window is not None and ends is not None and utc(window.start) >= utc(ends):
+        window = None
+    return RunningDeferral(
+        deferral=deferral, start=start.astimezone(contract.zone), end=end, limit=limit, window=window
+    )
+
+
+def _ending_window(contract: Contract, start: datetime, end: datetime) -> Window | None:
+    try:
+        if contract.deferral.after is DeferralAfter.LAST_WINDOW_BEFORE_END:
+            last = last_window(contract, end)
+            if utc(last.start) > utc(start):
+                return last
+        return next_window(contract, end)
+    except (NoWindow, HolidaysUnknown):
+        return None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Choice:
+    """What one component of an instance gets in a window: a `release` (None: nothing), and why."""
+
+    release: Release | None
+    why: str
+    held: tuple[tuple[Release, str], ...] = ()
+    """Newer releases that stay out, each with the reason."""
+
+
+class Shelf:
+    """The releases of one component on one track, in the order of their versions."""
+
+    def __init__(self, contract: Contract, component: str, track: str, releases: Iterable[Release]) -> None:
+        """Keep the releases of `component` that ship on `track`."""
+        mine = (release for release in releases if release.component == component)
+        on_track = (release for release in mine if not release.tracks or track in release.tracks)
+        self.releases = sorted(on_track, key=lambda release: release.version)
+        self.contract = contract
+        self.component = component
+        self.track = track
+
+    def limited_to(self, versions: Collection[Version]) -> "Shelf":
+        """Return a shelf that holds only these versions."""
+        chosen = [release for release in self.releases if release.version in versions]
+        return Shelf(self.contract, self.component, self.track, chosen)
+
+    def choose(
+        self,
+        *,
+        at: datetime,
+        wave: int,
+        installed: Version | None,
+        deferrals: Collection[RunningDeferral] = (),
+        frozen: Mapping[ChangeClass, str] | None = None,
+        only: ChangeClass | None = None,
+    ) -> Choice:
+        """Return the newest release that may go in at a window starting `at`.
+
+        `frozen` names the freeze of each frozen class; `only` limits the choice to one class of change.
+        """
+        held = []
+        for release in reversed(self.releases):
+            if installed is not None and release.version <= installed:
+                break
+            if utc(release.available_at) > utc(at) or (only is not None and release.change_class is not only):
+                continue
+            reason = self._held_by(release, at, wave, installed, deferrals, frozen or {})
+            if reason is None:
+                return Choice(release=release, why=self._why(release, wave), held=tuple(held))
+            held.append((release, reason))
+        return Choice(release=None, why="nothing newer may go in", held=tuple(held))
+
+    def _held_by(
+        self,
+        release: Release,
+        at: datetime,
+        wave: int,
+        installed: Version | None,
+        deferrals: Collection[RunningDeferral],
+        frozen: Mapping[ChangeClass, str],
+    ) -> str | None:
+        opens = wave_opens(self.contract, release, wave)
+        if utc(opens) > utc(at):
+            return f"wave {wave} opens {opens:%Y-%m-%d %H:%M}"
+        if self.component == self.contract.deferral.component:
+            for deferral in deferrals:
+                if deferral.runs_at(at) and release.holds(deferral.deferral.release):
+                    return f"{deferral.deferral.release} is deferred until {deferral.end:%Y-%m-%d}"
+                if deferral.runs_at(at) and release.change_class is not ChangeClass.SECURITY:
+                    return f"only security releases while {deferral.deferral.release} is deferred"
+        for change_class in sorted(self._carried(release, installed)):
+            if change_class in frozen:
+                return f"{change_class} changes are frozen by {frozen[change_class]}"
+        return None
+
+    def _carried(self, release: Release, installed: Version | None) -> set[ChangeClass]:
+        """Return the classes of all changes between the installed version (unknown: the lowest) and `release`."""
+        return {
+            other.change_class
+            for other in self.releases
+            if other is release or (release.holds(other.version) and (installed is None or other.version > installed))
+        }
+
+    def _why(self, release: Release, wave: int) -> str:
+        return (
+            f"newest release on track {self.track} that is not held back; available since "
+            f"{release.available_at.astimezone(self.contract.zone):%Y-%m-%d}, wave {wave} is open"
+        )

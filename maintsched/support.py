@@ -1,0 +1,324 @@
+"""Support hours, reaction times, working days, severities (clauses 5.4 to 6.4, 2.2).
+
+A support clock runs only while support is open. The open hours of a year are worked out once, as integers
+(microseconds on the UTC time line) with their running sum, so that a due instant is two bisections.
+"""
+
+from bisect import bisect_left, bisect_right
+from collections.abc import Collection
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta, timezone, tzinfo
+from enum import StrEnum
+from functools import lru_cache
+
+from maintsched.contract import (
+    Concurrent,
+    Contract,
+    Explained,
+    NoHours,
+    Premium24x7,
+    ProvisioningEnd,
+    ReactionTime,
+    SupportZone,
+    weekday_numbers,
+)
+from maintsched.errors import InvalidValue, UnknownName
+from maintsched.localtime import Elapsed, settle, start_of_day, utc
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND = timedelta(microseconds=1)
+
+
+class Severity(StrEnum):
+    """Classes of faults (clause 6.1), the worst first."""
+
+    CRITICAL = "critical"  # work in the production portal is prevented
+    MAJOR = "major"  # work in the production portal is restricted
+    MINOR = "minor"  # everything else, and every fault outside production
+
+
+class Clock(StrEnum):
+    """Which time a reaction is measured in."""
+
+    SUPPORT_HOURS = "support_hours"
+    AROUND_THE_CLOCK = "24x7"
+    ELAPSED = "elapsed"  # the other reading for packages without support hours
+    BEST_EFFORT = "best_effort"  # no promise, no due instant
+
+
+class Standstill(StrEnum):
+    """How far a fault stops work, for the severity rules of clause 6.1."""
+
+    STOPPED = "stopped"
+    RESTRICTED = "restricted"
+    NONE = "none"
+
+
+class Scope(StrEnum):
+    """What a fault hits, for the severity rules of clause 6.1."""
+
+    PORTAL = "portal"
+    PRIMARY = "primary"  # a primary application or process
+    SECONDARY = "secondary"  # a secondary application or process
+
+
+def severity(contract: Contract, *, environment: str, scope: Scope, standstill: Standstill) -> Severity:
+    """Return the class of a fault (clause 6.1): outside production it is always minor."""
+    if environment not in contract.environments:
+        raise UnknownName("environment", found=environment, known=contract.environments)
+    if environment != contract.production or standstill is Standstill.NONE:
+        return Severity.MINOR
+    if standstill is Standstill.STOPPED and scope is not Scope.SECONDARY:
+        return Severity.CRITICAL
+    return Severity.MAJOR
+
+
+def concurrent_severity(contract: Contract, severities: Collection[Severity]) -> Severity:
+    """Return the class of faults that occur at once (clause 6.1.4).
+
+    With `severity.concurrent = operator` it is the worst of them, and raising it is an operator's recorded decision;
+    with `raise` two or more of the worst class make the next higher one.
+    """
+    if not severities:
+        raise InvalidValue("severities", expected="at least one", found="none")
+    order = tuple(Severity)
+    worst = min(severities, key=order.index)
+    several = sum(each is worst for each in severities) > 1
+    if contract.severity.concurrent is Concurrent.RAISE and several and worst is not Severity.CRITICAL:
+        return order[order.index(worst) - 1]
+    return worst
+
+
+class SupportHours:
+    """The open hours of one support clock, by local year."""
+
+    def __init__(self, contract: Contract, zone: tzinfo) -> None:
+        """Read the terms once; `zone` is the clock that the hours are told by."""
+        self.zone = zone
+        self._contract = contract
+        self._weekdays = weekday_numbers(contract.support.weekdays)
+        self._years: dict[int, tuple[list[int], list[int], list[int]]] = {}
+
+    def year(self, year: int) -> tuple[list[int], list[int], list[int]]:
+        """Return the openings and closings of `year`, and how long support was open before each opening."""
+        known = self._years.get(year)
+        if known is None:
+            known = self._years[year] = self._work_out(year)
+        return known
+
+    def _work_out(self, year: int) -> tuple[list[int], list[int], list[int]]:
+        terms, holidays = self._contract.support, self._contract.holidays.of_year(year)
+        opens, closes, before, total = [], [], [], 0
+        day = date(year, 1, 1)
+        while day.year == year:
+            if day.weekday() in self._weekdays and day not in holidays:
+                start, end = (
+                    _micro(settle(datetime.combine(day, at), self.zone, self._contract.clock_change).at)
+                    for at in (terms.opens, terms.closes)
+                )
+                opens.append(start)
+                closes.append(end)
+                before.append(total)
+                total += end - start
+            day += timedelta(days=1)
+        return opens, closes, before
+
+    def is_open(self, at: datetime) -> bool:
+        """Say whether support is open at `at`: from opening (held) to closing (not held)."""
+        instant = _micro(utc(at))
+        opens, closes, _ = self.year(at.astimezone(self.zone).year)
+        index = bisect_right(closes, instant)
+        return index < len(closes) and opens[index] <= instant
+
+    def due(self, opened_at: datetime, within: timedelta) -> datetime:
+        """Return the earliest instant at which support was open for `within` since `opened_at`, in UTC."""
+        instant, need = _micro(utc(opened_at)), within // _MICROSECOND
+        year = opened_at.astimezone(self.zone).year
+        while True:
+            opens, closes, before = self.year(year)
+            index = bisect_right(closes, instant)
+            if index < len(closes):
+                goal = before[index] + max(0, instant - opens[index]) + need
+                day = bisect_left(before, goal, lo=index + 1) - 1
+                reached = opens[day] + goal - before[day]
+                if reached <= closes[day]:
+                    return _EPOCH + timedelta(microseconds=reached)
+                need = reached - closes[day]
+            year += 1
+
+    def opening_at_or_before(self, at: datetime) -> datetime:
+        """Return the last opening of support at or before `at`, in UTC."""
+        instant = _micro(utc(at))
+        for year in (at.astimezone(self.zone).year, at.astimezone(self.zone).year - 1):
+            opens, _, _ = self.year(year)
+            index = bisect_right(opens, instant)
+            if index:
+                return _EPOCH + timedelta(microseconds=opens[index - 1])
+        raise InvalidValue("support hours", expected="an opening within a year", found=at.isoformat())
+
+
+def _micro(at: datetime) -> int:
+    return (at.astimezone(UTC) - _EPOCH) // _MICROSECOND
+
+
+@lru_cache(maxsize=32)
+def support_hours(contract: Contract, *, utc_1: bool = False) -> SupportHours:
+    """Return the support hours by the contract's local clock, or by UTC+1 all year."""
+    return SupportHours(contract, timezone(timedelta(hours=1)) if utc_1 else contract.zone)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReactionDue:
+    """When a first reaction is due: `due_at` (None: reasonable effort), on which `clock`.
+
+    `exclusive`: a reaction at `due_at` itself is late.
+    """
+
+    due_at: datetime | None
+    exclusive: bool
+    clock: Clock
+    clause: str
+    promise: ReactionTime
+    opened_at: datetime
+    reading: str
+
+    @property
+    def explained(self) -> Explained | None:
+        """Why it is due then; None where nothing is due."""
+        if self.due_at is None:
+            return None
+        facts = (
+            ("opened", self.opened_at.isoformat()),
+            ("promised", str(self.promise)),
+            ("clock", str(self.clock)),
+        )
+        return Explained(at=self.due_at, clause=self.clause, reading=self.reading, facts=facts, exclusive=self.exclusive)
+
+    def met_by(self, replied_at: datetime, fix_started_at: datetime) -> bool:
+        """Say whether a reply and the start of the fix were in time; the later of both counts (clause 6.3)."""
+        if self.due_at is None:
+            return True
+        reacted, due = max(utc(replied_at), utc(fix_started_at)), utc(self.due_at)
+        return reacted < due if self.exclusive else reacted <= due
+
+
+def reaction_due(  # noqa: PLR0913 # five of these are the ticket
+    contract: Contract,
+    package: str,
+    severity: str,
+    opened_at: datetime,
+    environment: str = "prod",
+    *,
+    called_at: datetime | None = None,
+    agreed: ReactionTime | None = None,
+) -> ReactionDue:
+    """Return when the first reaction to a ticket is due (clause 6.3).
+
+    `severity` is the class the customer stated; outside production it is minor whatever was stated (clause 6.1.3).
+    `called_at` is when the customer rang the hotline, which `reaction.premium_24x7 = ticket_and_call` asks for;
+    `agreed` is a reaction time agreed with this customer in writing.
+    """
+    if environment not in contract.environments:
+        raise UnknownName("environment", found=environment, known=contract.environments)
+    if severity not in _TABLES:
+        raise UnknownName("severity", found=severity, known=_TABLES)
+    base = contract.package(package)
+    stated = severity if environment == contract.production else "minor"
+    promise = agreed or getattr(contract.reaction, stated)[base]
+    clock = _clock(contract, base, stated, promise)
+    due_at = None if promise.within is None else _due_on(contract, clock, promise.within, opened_at, called_at)
+    return ReactionDue(
+        due_at=due_at,
+        exclusive=promise.exclusive,
+        clock=clock,
+        clause=contract.clauses.reaction,
+        promise=promise,
+        opened_at=opened_at,
+        reading=_READINGS[contract.support.zone],
+    )
+
+
+_TABLES = tuple(str(each) for each in Severity)
+_READINGS = {zone: f"support.zone = {zone}" for zone in SupportZone}
+
+
+def _clock(contract: Contract, package: str, severity: str, promise: ReactionTime) -> Clock:
+    if promise.within is None:
+        return Clock.BEST_EFFORT
+    if severity == "critical" and package in contract.support.round_the_clock:
+        return Clock.AROUND_THE_CLOCK
+    if contract.support.no_hours is NoHours.ELAPSED and package not in contract.support.packages_with_hours:
+        return Clock.ELAPSED
+    return Clock.SUPPORT_HOURS
+
+
+def _due_on(
+    contract: Contract, clock: Clock, within: Elapsed, opened_at: datetime, called_at: datetime | None
+) -> datetime:
+    opened = utc(opened_at, "opened_at")
+    if clock is Clock.SUPPORT_HOURS:
+        return _due_in_hours(contract, within, opened)
+    if clock is Clock.ELAPSED or contract.reaction.premium_24x7 is Premium24x7.TICKET:
+        return (opened + within).astimezone(contract.zone)
+    in_hours = _due_in_hours(contract, within, opened)
+    if called_at is None:
+        return in_hours
+    by_call = max(opened, utc(called_at, "called_at")) + within
+    return min(utc(in_hours), by_call).astimezone(contract.zone)
+
+
+def _due_in_hours(contract: Contract, within: timedelta, opened: datetime) -> datetime:
+    zone = contract.support.zone
+    if zone is SupportZone.EARLIEST:
+        both = (support_hours(contract, utc_1=utc_1).due(opened, within) for utc_1 in (False, True))
+        return min(both).astimezone(contract.zone)
+    return support_hours(contract, utc_1=zone is SupportZone.UTC_1).due(opened, within).astimezone(contract.zone)
+
+
+def provisioning_due(contract: Contract, ordered_at: datetime, *, agreed_at: datetime | None = None) -> datetime:
+    """Return when an ordered instance has to be available: the end of the next working day (clause 2.2).
+
+    The end of a day is 00:00 of the day after, exclusive of nothing: being ready then is in time. A later instant
+    agreed with the customer (`agreed_at`) replaces it.
+    """
+    return explain_provisioning_due(contract, ordered_at, agreed_at=agreed_at).at
+
+
+def explain_provisioning_due(
+    contract: Contract, ordered_at: datetime, *, agreed_at: datetime | None = None
+) -> Explained:
+    """Say why `provisioning_due` is what it is."""
+    end = contract.provisioning.end
+    ordered = utc(ordered_at, "ordered_at").astimezone(contract.zone)
+    day = contract.holidays.next_day(ordered.date(), weekday_numbers(contract.provisioning.weekdays))
+    facts = [("ordered", ordered.isoformat()), ("next working day", day.isoformat())]
+    if end is ProvisioningEnd.END_OF_DAY:
+        at = start_of_day(day + timedelta(days=1), contract.zone, contract.clock_change)
+    elif end is ProvisioningEnd.CLOSE_OF_BUSINESS:
+        closes = datetime.combine(day, contract.support.closes)
+        at = settle(closes, contract.zone, contract.clock_change).at
+    else:
+        at = _due_in_hours(contract, timedelta(hours=8), utc(ordered_at))
+    if agreed_at is not None and utc(agreed_at, "agreed_at") > utc(at):
+        at = agreed_at.astimezone(contract.zone)
+        facts.append(("agreed later", at.isoformat()))
+    return Explained(at=at, clause=contract.clauses.provisioning, reading=f"provisioning.end = {end}", facts=tuple(facts))
+
+
+def handover_due(contract: Contract, ended_on: date) -> datetime:
+    """Return when the data of an ended subscription have to be handed over (clause 4.2).
+
+    `ended_on` is the last local day of the subscription. The period runs from the end of that day, so that the result
+    is the end of the day four weeks later (00:00 of the day after it).
+    """
+    return explain_handover_due(contract, ended_on).at
+
+
+def explain_handover_due(contract: Contract, ended_on: date) -> Explained:
+    """Say why `handover_due` is what it is."""
+    if isinstance(ended_on, datetime):
+        ended_on = utc(ended_on, "ended_on").astimezone(contract.zone).date()
+    last = contract.handover.after(ended_on)
+    at = start_of_day(last + timedelta(days=1), contract.zone, contract.clock_change)
+    facts = (("subscription ended on", ended_on.isoformat()), ("handover", str(contract.handover)))
+    return Explained(at=at, clause=contract.clauses.handover, reading="end of the last day", facts=facts)

@@ -1,0 +1,251 @@
+"""Windows: the monthly ones that follow from a contract's rule, and the declared ones."""
+
+from bisect import bisect_left
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime, timedelta
+from functools import lru_cache
+
+from maintsched.contract import Contract, Explained, OnHoliday, WindowOverride, weekday_numbers
+from maintsched.errors import InvalidValue, MaintschedError, NoWindow
+from maintsched.facts import DeclaredWindow, WindowKind
+from maintsched.holidaycalendar import LAST_KNOWN_YEAR, HolidayCalendar
+from maintsched.localtime import FIRST_YEAR, ClockCase, Elapsed, settle, utc
+from maintsched.recurrence import Recurrence
+from maintsched.spans import Span
+
+OVERRIDE_REACH = timedelta(days=62)
+"""A window may be overridden to start at most this far from the rule's start."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Window:
+    """A time for maintenance, from `start` (held) to `end` (not held), both in the contract's zone.
+
+    A window belongs to the local day it starts on. `id` stays the same when the window is moved.
+    """
+
+    id: str
+    kind: WindowKind
+    start: datetime
+    end: datetime
+    clause: str
+    holidays: HolidayCalendar = field(repr=False, compare=False)
+    reading: str = field(default="", repr=False, compare=False)
+    """The terms that settled the start."""
+    facts: tuple[tuple[str, str], ...] = field(default=(), repr=False, compare=False)
+
+    @property
+    def holiday(self) -> str | None:
+        """Name of the public holiday on the window's day, or None."""
+        return self.holidays.name(self.start.date())
+
+    @property
+    def span(self) -> Span:
+        """The announced time."""
+        return Span(start=self.start, end=self.end)
+
+    @property
+    def explained(self) -> Explained:
+        """Why the window starts when it does."""
+        facts = (*self.facts, ("holiday", self.holiday or "none"))
+        return Explained(at=self.start, clause=self.clause, reading=self.reading, facts=facts)
+
+
+def monthly_windows(contract: Contract, since: datetime, until: datetime) -> Iterator[Window]:
+    """Return the monthly windows with `since` <= start < `until`, in order (clause `clauses.monthly`).
+
+    Both bounds are aware instants. Years whose holidays cannot be known are refused with `HolidaysUnknown`: a window
+    whose day might be a holiday without saying so is no promise.
+    """
+    return _between(schedule(contract), utc(since, "since"), utc(until, "until"))
+
+
+def _between(plan: "Schedule", since: datetime, until: datetime) -> Iterator[Window]:
+    if since < until:
+        last = (until - timedelta(microseconds=1)).astimezone(plan.zone).year
+        for year in range(since.astimezone(plan.zone).year, last + 1):
+            starts, windows = plan.year(year)
+            yield from windows[bisect_left(starts, since) : bisect_left(starts, until)]
+
+
+def next_window(contract: Contract, at: datetime) -> Window:
+    """Return the first monthly window that starts at or after `at`; `NoWindow` where the rule has ended."""
+    plan, at_utc = schedule(contract), utc(at, "at")
+    for year in range(at_utc.astimezone(plan.zone).year, plan.last_year + 1):
+        starts, windows = plan.year(year)
+        index = bisect_left(starts, at_utc)
+        if index < len(windows):
+            return windows[index]
+    raise NoWindow(f"the rule {contract.monthly.rule} of {contract.name} gives no window at or after {at.isoformat()}")
+
+
+def last_window(contract: Contract, before: datetime) -> Window:
+    """Return the last monthly window that starts before `before`; `NoWindow` where the rule had not begun."""
+    plan, before_utc = schedule(contract), utc(before, "before")
+    for year in range(min(before_utc.astimezone(plan.zone).year, plan.last_year), plan.first_year - 1, -1):
+        starts, windows = plan.year(year)
+        index = bisect_left(starts, before_utc)
+        if index:
+            return windows[index - 1]
+    raise NoWindow(f"the rule {contract.monthly.rule} of {contract.name} gives no window before {before.isoformat()}")
+
+
+@lru_cache(maxsize=32)
+def schedule(contract: Contract) -> "Schedule":
+    """Return the schedule of a contract; it remembers the windows of every year it was asked for."""
+    return Schedule(contract)
+
+
+class Schedule:
+    """The monthly windows of one contract by the local year they start in, each year worked out once."""
+
+    def __init__(self, contract: Contract) -> None:
+        """Read the terms once."""
+        terms = contract.monthly
+        self.contract = contract
+        self.zone = contract.zone
+        self.recurrence: Recurrence = terms.recurrence
+        self.first_year = max(FIRST_YEAR, terms.anchor.year)
+        ends = self.recurrence.last_date
+        self.last_year = ends.year + 1 if ends else LAST_KNOWN_YEAR + 1
+        self._one_a_month = terms.rule.at_most_once_a_month
+        self._overrides = {override.window: override for override in terms.override}
+        self._of_rule: dict[int, tuple[Window, ...]] = {}
+        self._years: dict[int, tuple[list[datetime], tuple[Window, ...]]] = {}
+
+    def year(self, year: int) -> tuple[list[datetime], tuple[Window, ...]]:
+        """Return the starts (in UTC) and the windows that start in the local `year`, in order."""
+        known = self._years.get(year)
+        if known is None:
+            self.contract.holidays.require_year(year)
+            near = [window for other in (year - 1, year, year + 1) for window in self._rule_windows(other)]
+            found = sorted((window for window in near if window.start.year == year), key=lambda w: w.start.astimezone(UTC))
+            known = self._years[year] = ([window.start.astimezone(UTC) for window in found], tuple(found))
+        return known
+
+    def window(self, window_id: str) -> Window | None:
+        """Return the window of that id, or None where the rule gives none of it."""
+        day = window_id.removeprefix(f"{WindowKind.MONTHLY}/")
+        try:
+            year = date.fromisoformat(day if len(day) > 7 else f"{day}-01").year  # noqa: DTZ011 # a date has no zone
+        except ValueError:
+            return None
+        if not self.first_year <= year <= LAST_KNOWN_YEAR:
+            return None
+        return next((window for window in self._rule_windows(year) if window.id == window_id), None)
+
+    def unused_overrides(self) -> list[WindowOverride]:
+        """Return the overrides that name no window of the rule."""
+        return [override for override in self._overrides.values() if not self._names_a_window(override.window)]
+
+    def _names_a_window(self, window_id: str) -> bool:
+        day = window_id.removeprefix(f"{WindowKind.MONTHLY}/")
+        year = int(day[:4]) if day[:4].isascii() and day[:4].isdecimal() else 0
+        return any(self._id(each) == window_id for each in self._nominal_dates(year))
+
+    def _nominal_dates(self, year: int) -> tuple[date, ...]:
+        return self.recurrence.dates(year) if self.first_year <= year <= LAST_KNOWN_YEAR else ()
+
+    def _rule_windows(self, year: int) -> tuple[Window, ...]:
+        known = self._of_rule.get(year)
+        if known is None:
+            built = (self._build(day) for day in self._nominal_dates(year))
+            known = self._of_rule[year] = tuple(window for window in built if window is not None)
+        return known
+
+    def _id(self, day: date) -> str:
+        return f"monthly/{day.isoformat()[:7] if self._one_a_month else day.isoformat()}"
+
+    def _build(self, nominal: date) -> Window | None:
+        terms, window_id = self.contract.monthly, self._id(nominal)
+        override = self._overrides.get(window_id)
+        if override is not None and override.skip:
+            return None
+        policy = (override.on_holiday if override else None) or terms.on_holiday
+        day = _moved_off_holiday(self.contract, nominal, policy)
+        settled = settle(datetime.combine(day, terms.time), self.zone, self.contract.clock_change)
+        start, duration = settled.at, terms.duration
+        if override is not None:
+            start, duration = _overridden(override, start, duration, self.contract)
+        end = (start.astimezone(UTC) + duration).astimezone(self.zone)
+        facts = self._facts(nominal, day, duration, settled.case, override)
+        reading = f"monthly.on_holiday = {policy}"
+        return Window(
+            id=window_id,
+            kind=WindowKind.MONTHLY,
+            start=start,
+            end=end,
+            clause=self.contract.clauses.monthly,
+            holidays=self.contract.holidays,
+            reading=reading,
+            facts=facts,
+        )
+
+    def _facts(
+        self, nominal: date, day: date, duration: Elapsed, case: ClockCase, override: WindowOverride | None
+    ) -> tuple[tuple[str, str], ...]:
+        if nominal == day and override is None and case is ClockCase.ORDINARY and duration is self.contract.monthly.duration:
+            return self._ordinary_facts
+        extra = [("moved from", nominal.isoformat())] if nominal != day else []
+        if override is not None:
+            extra.append(("override", override.reason))
+        if case is not ClockCase.ORDINARY:
+            extra.append((f"clock {case}", f"the {self.contract.clock_change} candidate"))
+        return (*self._ordinary_facts[:2], ("duration", str(duration)), *extra)
+
+    @property
+    def _ordinary_facts(self) -> tuple[tuple[str, str], ...]:
+        terms = self.contract.monthly
+        at = f"{terms.time.isoformat('minutes')} {self.zone.key}"
+        return (("rule", str(terms.rule)), ("time", at), ("duration", str(terms.duration)))
+
+
+def _moved_off_holiday(contract: Contract, day: date, policy: OnHoliday) -> date:
+    if policy is OnHoliday.KEEP or not contract.holidays.name(day):
+        return day
+    if policy is OnHoliday.NEXT_WORKING_DAY:
+        return contract.holidays.next_day(day, weekday_numbers(contract.support.weekdays))
+    return contract.holidays.next_day(day, frozenset({day.weekday()}))
+
+
+def _overridden(
+    override: WindowOverride, start: datetime, duration: Elapsed, contract: Contract
+) -> tuple[datetime, Elapsed]:
+    moved = start if override.start is None else utc(override.start, "start").astimezone(contract.zone)
+    if abs(utc(moved) - utc(start)) > OVERRIDE_REACH:
+        expected = f"a start within {OVERRIDE_REACH.days} days of {start.isoformat()}"
+        raise InvalidValue(f"override of {override.window}", expected=expected, found=moved.isoformat())
+    return moved, override.duration or duration
+
+
+def declared_window(contract: Contract, declared: DeclaredWindow) -> Window:
+    """Return a declared window in the contract's zone, under the clause of its kind."""
+    clauses = {
+        WindowKind.MONTHLY: contract.clauses.monthly,
+        WindowKind.CRITICAL: contract.clauses.critical,
+        WindowKind.EMERGENCY: contract.clauses.emergency,
+    }
+    return Window(
+        id=declared.id,
+        kind=declared.kind,
+        start=declared.span.start.astimezone(contract.zone),
+        end=declared.span.end.astimezone(contract.zone),
+        clause=clauses[declared.kind],
+        holidays=contract.holidays,
+        reading="declared",
+        facts=(("reason", declared.reason),),
+    )
+
+
+def check_overrides(contract: Contract) -> None:
+    """Refuse a contract with an override that names no window of its rule, or moves one too far."""
+    plan = schedule(contract)
+    for override in plan.unused_overrides():
+        expected = "the id of a window of the rule, such as monthly/2026-12"
+        raise InvalidValue("override", expected=expected, found=override.window, field="monthly.override")
+    for override in contract.monthly.override:
+        try:
+            plan.window(override.window)
+        except MaintschedError as error:
+            raise InvalidValue("override", expected=str(error), found=override.window, field="monthly.override") from error
