@@ -11,11 +11,12 @@ from decimal import Decimal
 from fractions import Fraction
 from math import ceil, floor
 
-from maintsched.contract import AvailabilityBase, Consent, Contract, Counting, CustomerCause, Deduct, LateMaintenance
+from maintsched.contract import Contract
 from maintsched.deadlines import Classification, classify
 from maintsched.errors import InvalidValue
 from maintsched.facts import Maintenance, Outage, OutageCause
 from maintsched.localtime import FIRST_YEAR, LAST_YEAR, start_of_day, utc
+from maintsched.readings import AvailabilityBase, Consent, Counting, CustomerCause, Deduct, LateMaintenance
 from maintsched.spans import Pairs, Span, clip, length, subtract
 
 _MONTH = re.compile(r"([0-9]{4})-(0[1-9]|1[0-2])")
@@ -52,7 +53,7 @@ def month_span(contract: Contract, month: str) -> Span:
     return Span(start=start_of_day(first, zone, choice), end=start_of_day(after, zone, choice))
 
 
-def availability(  # noqa: PLR0913 # the month and what is known of it
+def availability(  # the month and what is known of it
     contract: Contract,
     month: str,
     outages: Iterable[Outage],

@@ -4,6 +4,7 @@ from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from enum import StrEnum
+from itertools import pairwise
 
 from maintsched.contract import Contract
 from maintsched.deadlines import Classification, classify, earliest_start, shortfall
@@ -74,7 +75,7 @@ def longest_backup_gap(rule: BackupRule, start: date) -> timedelta | None:
     """
     days = _dates(Recurrence(rule=rule.rule, anchor=rule.anchor), start, start + timedelta(days=400))
     taken = sorted(datetime.combine(day, at) for day in days for at in rule.times)
-    gaps = [after - before for before, after in zip(taken, taken[1:], strict=False)]
+    gaps = [after - before for before, after in pairwise(taken)]
     return max(gaps, default=None)
 
 
@@ -84,13 +85,17 @@ def notice_conflicts(
     """Return what is wrong with the announcement of a window: too late, or no longer possible."""
     window, announced_at = slot.window, slot.declared.announced_at if slot.declared else None
     if announced_at is not None:
-        if window.kind is WindowKind.CRITICAL and classify(contract, window.start, announced_at) is not Classification.PLANNED:
+        if (
+            window.kind is WindowKind.CRITICAL
+            and classify(contract, window.start, announced_at) is not Classification.PLANNED
+        ):
             late = shortfall(contract, window.start, announced_at)
             first = earliest_start(contract, announced_at)
             yield Conflict(
                 kind=ConflictKind.ANNOUNCED_LATE,
                 subject=window.id,
-                message=f"announced {late} too late: unplanned, it counts as downtime; planned work may start from {first:%Y-%m-%d %H:%M %Z}",
+                message=f"announced {late} too late: unplanned, so that it counts as downtime; "
+                f"planned work may start from {first:%Y-%m-%d %H:%M %Z}",
                 clause=contract.clauses.emergency,
                 instances=slot.named,
             )
@@ -102,7 +107,8 @@ def notice_conflicts(
             yield Conflict(
                 kind=ConflictKind.DEADLINE_PAST,
                 subject=window.id,
-                message=f"the deadline of the {notice.kind} was {notice.deadline:%Y-%m-%d %H:%M %Z}: whoever was not told by then was told too late",
+                message=f"the deadline of the {notice.kind} was {notice.deadline:%Y-%m-%d %H:%M %Z}: "
+                "whoever was not told by then is told too late",
                 clause=notice.due.clause,
                 instances=slot.named,
             )
@@ -123,7 +129,8 @@ def freeze_conflicts(contract: Contract, slot: Slot, taking: Iterable[Profile], 
         yield Conflict(
             kind=ConflictKind.FREEZE_OVER_WINDOW,
             subject=slot.window.id,
-            message=f"freeze {freeze.key} ({freeze.reason}) keeps {classes} changes out until {freeze.end.astimezone(contract.zone):%Y-%m-%d %H:%M}{back}",
+            message=f"freeze {freeze.key} ({freeze.reason}) keeps {classes} changes out "
+            f"until {freeze.end.astimezone(contract.zone):%Y-%m-%d %H:%M}{back}",
             clause=contract.clauses.updates,
             instances=tuple(instances),
         )
@@ -140,15 +147,14 @@ def backup_conflicts(contract: Contract, slot: Slot, taking: Iterable[Profile]) 
                 yield Conflict(
                     kind=ConflictKind.BACKUP_TOO_OLD,
                     subject=slot.window.id,
-                    message=f"work needs a backup younger than {contract.backup.max_age}; by the declared rule {found}: take one first",
+                    message=f"work needs a backup younger than {contract.backup.max_age}; "
+                    f"by the declared rule {found}: take one first",
                     clause=contract.clauses.backup,
                     instances=tuple(profile.keys),
                 )
 
 
-def reach_conflicts(
-    contract: Contract, facts: Facts, slot: Slot, profiles: Iterable[Profile]
-) -> Iterator[Conflict]:
+def reach_conflicts(contract: Contract, facts: Facts, slot: Slot, profiles: Iterable[Profile]) -> Iterator[Conflict]:
     """Return the instances that a declared window names and that must not be touched then."""
     for profile in profiles:
         if slot.window.id in profile.windows and not profile.runs_at(slot.window.start):
@@ -203,7 +209,7 @@ def contact_conflicts(contract: Contract, fleet: Fleet, only: Collection[str] | 
             yield Conflict(
                 kind=ConflictKind.NO_CONTACT,
                 subject=f"customer/{customer.key}",
-                message=f"no contact has the role {contract.notice.role}: nobody can be told, so that no work is planned work",
+                message=f"no contact has the role {contract.notice.role}: nobody can be told, all work is unplanned",
                 clause=contract.clauses.told,
                 instances=keys,
             )
@@ -220,8 +226,10 @@ def backup_rule_conflicts(contract: Contract, profiles: Iterable[Profile], start
                 found = "there are none" if gap is None else f"{Elapsed(seconds=gap.total_seconds())} pass"
                 yield Conflict(
                     kind=ConflictKind.BACKUP_RULE,
-                    subject=f"instance/{profile.keys[0]}" + (f" and {len(profile.keys) - 1} more" if profile.keys[1:] else ""),
-                    message=f"a backup is promised every {contract.backup.max_age}; between two of the rule {found}: back up more often",
+                    subject=f"instance/{profile.keys[0]}"
+                    + (f" and {len(profile.keys) - 1} more" if profile.keys[1:] else ""),
+                    message=f"a backup is promised every {contract.backup.max_age}; "
+                    f"between two of the rule {found}: back up more often",
                     clause=contract.clauses.backup,
                     instances=tuple(profile.keys),
                 )
@@ -235,11 +243,14 @@ def overlap_conflicts(contract: Contract, slots: list[Slot], profiles: list[Prof
         for other in open_slots:
             both = [key for each in profiles if each.takes(slot) and each.takes(other) for key in each.keys]
             if both or not profiles:
-                yield slot.window.id, Conflict(
-                    kind=ConflictKind.WINDOWS_OVERLAP,
-                    subject=slot.window.id,
-                    message=f"overlaps {other.window.id}: move or cancel one of them",
-                    clause=contract.clauses.told,
-                    instances=tuple(both),
+                yield (
+                    slot.window.id,
+                    Conflict(
+                        kind=ConflictKind.WINDOWS_OVERLAP,
+                        subject=slot.window.id,
+                        message=f"overlaps {other.window.id}: move or cancel one of them",
+                        clause=contract.clauses.told,
+                        instances=tuple(both),
+                    ),
                 )
         open_slots.append(slot)

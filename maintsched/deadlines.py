@@ -3,10 +3,11 @@
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 
-from maintsched.contract import Contract, Explained, ReminderReading
+from maintsched.contract import Contract, Explained
 from maintsched.errors import InvalidValue
 from maintsched.facts import WindowKind
 from maintsched.localtime import Elapsed, elapsed, shift, start_of_day, utc
+from maintsched.readings import ReminderReading
 from maintsched.support import support_hours
 
 
@@ -109,7 +110,7 @@ def notice_deadline(contract: Contract, kind: WindowKind, start: datetime) -> Ex
 
 
 def send_at(contract: Contract, deadline: datetime) -> datetime:
-    """Return when a notice is planned to go out: the last opening of support at least `notice.margin` before `deadline`.
+    """Return when a notice is planned to go out: the last opening of support `notice.margin` or more before `deadline`.
 
     An opening leaves the whole working day for whatever a mail may meet.
     """

@@ -26,8 +26,8 @@ class MaintschedError(Exception):
 class InvalidValue(MaintschedError, ValueError):
     """A value breaks its rule: `what` it is, what was `expected` and what was `found`.
 
-    `field` names the field of the value it stands in, `subject` the declared thing (such as `("instance", "acme-prod")`)
-    where one is known.
+    `field` names the field of the value it stands in, `subject` the declared thing, such as
+    `("instance", "acme-prod")`, where one is known.
     """
 
     def __init__(
@@ -124,10 +124,7 @@ def printable(text: str) -> str:
 
 def show(value: object, limit: int = 80) -> str:
     """Return `value` as it may stand in a message: quoted, printable, cut at `limit` characters."""
-    if isinstance(value, str):
-        text = '"' + printable(value) + '"'
-    else:
-        text = printable(str(value))
+    text = f'"{printable(value)}"' if isinstance(value, str) else printable(str(value))
     return text if len(text) <= limit else text[: limit - 1] + "…"
 
 

@@ -106,7 +106,9 @@ class Instance:
         if self.wave is not None and not 1 <= self.wave <= 99:
             raise InvalidValue("wave", expected="a number from 1 to 99", found=self.wave, field="wave")
         if self.starts_on and self.ends_on and self.ends_on < self.starts_on:
-            raise InvalidValue("ends_on", expected=f"no day before {self.starts_on}", found=self.ends_on, field="ends_on")
+            raise InvalidValue(
+                "ends_on", expected=f"no day before {self.starts_on}", found=self.ends_on, field="ends_on"
+            )
         if len(set(self.components)) < len(self.components):
             raise InvalidValue("components", expected="each component once", found=self.components, field="components")
         object.__setattr__(self, "versions", MappingProxyType(dict(self.versions)))
@@ -179,7 +181,9 @@ def check_fleet(contract: Contract, fleet: Fleet) -> None:
         except UnknownName as error:
             subject = ("customer", customer.key)
             known = contract.packages
-            raise UnknownName("package", found=customer.package, known=known, field="package", subject=subject) from error
+            raise UnknownName(
+                "package", found=customer.package, known=known, field="package", subject=subject
+            ) from error
         for instance in customer.instances:
             _check_instance(contract, instance)
 

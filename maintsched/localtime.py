@@ -125,7 +125,11 @@ class Period:
             expected = 'a calendar period such as "6 months", "4 weeks", "7 days" or "P6M"'
             raise InvalidValue("period", expected=expected, found=text)
         count, unit = int(words[1]), words[2][0]
-        return cls(**{"d": {"days": count}, "w": {"days": 7 * count}, "m": {"months": count}, "y": {"months": 12 * count}}[unit])
+        return cls(
+            **{"d": {"days": count}, "w": {"days": 7 * count}, "m": {"months": count}, "y": {"months": 12 * count}}[
+                unit
+            ]
+        )
 
     def __str__(self) -> str:
         """Write the period in words."""

@@ -42,17 +42,16 @@ class Slot:
 
 
 def slots_between(contract: Contract, facts: Facts, span: Span) -> list[Slot]:
+    """Return the windows that start in `span`, in order; a declared one replaces the rule's of the same id."""
     declared = {window.id: window for window in facts.windows}
-    slot = [
-        Slot(window=window)
-        for window in monthly_windows(contract, span.start, span.end)
-        if window.id not in declared
+    slots = [
+        Slot(window=window) for window in monthly_windows(contract, span.start, span.end) if window.id not in declared
     ]
     for each in facts.windows:
         window = declared_window(contract, each)
         if not each.cancelled and window.start in span:
-            slot.append(Slot(window=window, declared=each))
-    return sorted(slot, key=lambda each: (utc(each.window.start), each.window.id))
+            slots.append(Slot(window=window, declared=each))
+    return sorted(slots, key=lambda each: (utc(each.window.start), each.window.id))
 
 
 @dataclass(slots=True, kw_only=True)
@@ -96,6 +95,10 @@ def group_alike(
     deferrals: tuple[RunningDeferral, ...],
     only: Collection[str] | None,
 ) -> list[Profile]:
+    """Return the instances of a fleet (those in `only`, where it is given) in groups that are alike.
+
+    Alike are instances that no fact names and whose terms agree; an instance that a fact names stands alone.
+    """
     named = _named_by_facts(facts)
     by_customer = {key for freeze in facts.freezes for key in freeze.customers}
     profiles: dict[tuple[object, ...], Profile] = {}
@@ -129,7 +132,9 @@ def group_alike(
 def _named_by_facts(facts: Facts) -> frozenset[str]:
     named = {key for window in facts.windows for key in window.instances}
     named |= {key for freeze in facts.freezes for key in freeze.instances}
-    named |= {each.instance for each in (*facts.deferrals, *facts.consents, *facts.track_switches)}
+    named |= {deferral.instance for deferral in facts.deferrals}
+    named |= {consent.instance for consent in facts.consents}
+    named |= {switch.instance for switch in facts.track_switches}
     return frozenset(named)
 
 

@@ -65,7 +65,9 @@ class Rule:
         ordinal = any(day.ordinal for day in self.by_day)
         in_month = self.frequency is Frequency.MONTHLY or (self.frequency is Frequency.YEARLY and self.by_month)
         if ordinal and not in_month:
-            raise RuleRefused("rule", expected="BYDAY ordinals only with MONTHLY, or YEARLY with BYMONTH", found=str(self))
+            raise RuleRefused(
+                "rule", expected="BYDAY ordinals only with MONTHLY, or YEARLY with BYMONTH", found=str(self)
+            )
         if ordinal and self.by_month_day:
             raise RuleRefused("rule", expected="BYDAY with ordinals or BYMONTHDAY, not both", found=str(self))
         if self.by_month_day and self.frequency is Frequency.WEEKLY:
@@ -82,7 +84,9 @@ class Rule:
         for part in text.split(";"):
             name, equals, value = part.partition("=")
             if not equals or name not in _READERS:
-                raise RuleRefused("rule", expected=f"parts NAME=VALUE with NAME one of {', '.join(_READERS)}", found=part)
+                raise RuleRefused(
+                    "rule", expected=f"parts NAME=VALUE with NAME one of {', '.join(_READERS)}", found=part
+                )
             if name in parts:
                 raise RuleRefused("rule", expected="each part once", found=part)
             parts[name] = value
@@ -225,14 +229,13 @@ class Recurrence:
         from dateutil import rrule  # not needed for the closed form
 
         rule = self._explicit()
-        frequency = {"DAILY": rrule.DAILY, "WEEKLY": rrule.WEEKLY, "MONTHLY": rrule.MONTHLY, "YEARLY": rrule.YEARLY}
         days = [rrule.weekday(day.weekday, day.ordinal) for day in rule.by_day]
         found = rrule.rrule(
-            frequency[rule.frequency],
+            rrule.FREQNAMES.index(rule.frequency),  # type: ignore[arg-type]  # the stubs want a literal
             dtstart=datetime.combine(self._aligned(year), time()),
             interval=rule.interval,
             wkst=rrule.MO,
-            until=datetime(year, 12, 31),
+            until=datetime.combine(date(year, 12, 31), time()),
             bymonth=rule.by_month or None,
             bymonthday=rule.by_month_day or None,
             byweekday=days or None,

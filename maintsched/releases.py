@@ -9,12 +9,13 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
-from maintsched.contract import Contract, DeferralAfter
+from maintsched.contract import Contract
 from maintsched.deadlines import deferral_limit
 from maintsched.errors import HolidaysUnknown, NoWindow
 from maintsched.facts import ChangeClass, Deferral, Release, TrackSwitch
 from maintsched.fleet import Instance, active_span
 from maintsched.localtime import Period, utc
+from maintsched.readings import DeferralAfter
 from maintsched.version import Version
 from maintsched.windows import Window, last_window, next_window
 
@@ -136,7 +137,7 @@ class Shelf:
 
         `frozen` names the freeze of each frozen class; `only` limits the choice to one class of change.
         """
-        held = []
+        held: list[tuple[Release, str]] = []
         for release in reversed(self.releases):
             if installed is not None and release.version <= installed:
                 break

@@ -54,8 +54,7 @@ def union(pairs: Iterable[tuple[int, int]]) -> Pairs:
     start, end = ordered[0]
     for next_start, next_end in ordered:
         if next_start <= end:
-            if next_end > end:
-                end = next_end
+            end = max(end, next_end)
         else:
             if start < end:
                 merged.append((start, end))
@@ -103,7 +102,7 @@ def subtract(left: Iterable[tuple[int, int]], holes: Iterable[tuple[int, int]]) 
 
 def clip(pairs: Iterable[tuple[int, int]], start: int, end: int) -> Pairs:
     """Return the parts of `pairs` inside [start, end), in their given order and unmerged."""
-    return [(s if s > start else start, e if e < end else end) for s, e in pairs if s < end and e > start and s < e]
+    return [(max(start, s), min(end, e)) for s, e in pairs if s < end and e > start and s < e]
 
 
 def length(pairs: Iterable[tuple[int, int]]) -> int:

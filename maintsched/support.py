@@ -11,19 +11,10 @@ from datetime import UTC, date, datetime, timedelta, timezone, tzinfo
 from enum import StrEnum
 from functools import lru_cache
 
-from maintsched.contract import (
-    Concurrent,
-    Contract,
-    Explained,
-    NoHours,
-    Premium24x7,
-    ProvisioningEnd,
-    ReactionTime,
-    SupportZone,
-    weekday_numbers,
-)
+from maintsched.contract import Contract, Explained, ReactionTime
 from maintsched.errors import InvalidValue, UnknownName
 from maintsched.localtime import Elapsed, settle, start_of_day, utc
+from maintsched.readings import Concurrent, NoHours, Premium24x7, ProvisioningEnd, SupportZone, weekday_numbers
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
@@ -192,7 +183,9 @@ class ReactionDue:
             ("promised", str(self.promise)),
             ("clock", str(self.clock)),
         )
-        return Explained(at=self.due_at, clause=self.clause, reading=self.reading, facts=facts, exclusive=self.exclusive)
+        return Explained(
+            at=self.due_at, clause=self.clause, reading=self.reading, facts=facts, exclusive=self.exclusive
+        )
 
     def met_by(self, replied_at: datetime, fix_started_at: datetime) -> bool:
         """Say whether a reply and the start of the fix were in time; the later of both counts (clause 6.3)."""
@@ -202,7 +195,7 @@ class ReactionDue:
         return reacted < due if self.exclusive else reacted <= due
 
 
-def reaction_due(  # noqa: PLR0913 # five of these are the ticket
+def reaction_due(  # five of these are the ticket
     contract: Contract,
     package: str,
     severity: str,
@@ -302,7 +295,9 @@ def explain_provisioning_due(
     if agreed_at is not None and utc(agreed_at, "agreed_at") > utc(at):
         at = agreed_at.astimezone(contract.zone)
         facts.append(("agreed later", at.isoformat()))
-    return Explained(at=at, clause=contract.clauses.provisioning, reading=f"provisioning.end = {end}", facts=tuple(facts))
+    return Explained(
+        at=at, clause=contract.clauses.provisioning, reading=f"provisioning.end = {end}", facts=tuple(facts)
+    )
 
 
 def handover_due(contract: Contract, ended_on: date) -> datetime:

@@ -6,11 +6,12 @@ from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from functools import lru_cache
 
-from maintsched.contract import Contract, Explained, OnHoliday, WindowOverride, weekday_numbers
+from maintsched.contract import Contract, Explained, WindowOverride
 from maintsched.errors import InvalidValue, MaintschedError, NoWindow
 from maintsched.facts import DeclaredWindow, WindowKind
 from maintsched.holidaycalendar import LAST_KNOWN_YEAR, HolidayCalendar
 from maintsched.localtime import FIRST_YEAR, ClockCase, Elapsed, settle, utc
+from maintsched.readings import OnHoliday, weekday_numbers
 from maintsched.recurrence import Recurrence
 from maintsched.spans import Span
 
@@ -120,7 +121,9 @@ class Schedule:
         if known is None:
             self.contract.holidays.require_year(year)
             near = [window for other in (year - 1, year, year + 1) for window in self._rule_windows(other)]
-            found = sorted((window for window in near if window.start.year == year), key=lambda w: w.start.astimezone(UTC))
+            found = sorted(
+                (window for window in near if window.start.year == year), key=lambda w: w.start.astimezone(UTC)
+            )
             known = self._years[year] = ([window.start.astimezone(UTC) for window in found], tuple(found))
         return known
 
@@ -128,7 +131,7 @@ class Schedule:
         """Return the window of that id, or None where the rule gives none of it."""
         day = window_id.removeprefix(f"{WindowKind.MONTHLY}/")
         try:
-            year = date.fromisoformat(day if len(day) > 7 else f"{day}-01").year  # noqa: DTZ011 # a date has no zone
+            year = date.fromisoformat(day if len(day) > 7 else f"{day}-01").year  # a date has no zone
         except ValueError:
             return None
         if not self.first_year <= year <= LAST_KNOWN_YEAR:
@@ -185,7 +188,12 @@ class Schedule:
     def _facts(
         self, nominal: date, day: date, duration: Elapsed, case: ClockCase, override: WindowOverride | None
     ) -> tuple[tuple[str, str], ...]:
-        if nominal == day and override is None and case is ClockCase.ORDINARY and duration is self.contract.monthly.duration:
+        if (
+            nominal == day
+            and override is None
+            and case is ClockCase.ORDINARY
+            and duration is self.contract.monthly.duration
+        ):
             return self._ordinary_facts
         extra = [("moved from", nominal.isoformat())] if nominal != day else []
         if override is not None:
@@ -248,4 +256,6 @@ def check_overrides(contract: Contract) -> None:
         try:
             plan.window(override.window)
         except MaintschedError as error:
-            raise InvalidValue("override", expected=str(error), found=override.window, field="monthly.override") from error
+            raise InvalidValue(
+                "override", expected=str(error), found=override.window, field="monthly.override"
+            ) from error

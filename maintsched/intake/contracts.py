@@ -40,7 +40,7 @@ def load_contract(
     if overrides:
         tables = _laid_over(tables, overrides)
     try:
-        contract = Reader().read(Contract, tables)
+        contract: Contract = Reader().read(Contract, tables)
         if holiday_source is not None:
             contract = replace(contract, holidays=replace(contract.holidays, source=holiday_source))
         check_overrides(contract)

@@ -95,7 +95,7 @@ def _names_of(name: str, table: Mapping[str, Any]) -> set[str]:
     return {str(table.get("key", table.get("instance")))}
 
 
-def _at(tables: Any, path: Path) -> Any:  # noqa: ANN401 # a raw table
+def _at(tables: Any, path: Path) -> Any:  # a raw table
     for step in path:
         tables = tables[step]
     return tables

@@ -145,7 +145,18 @@ def _once_each(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return table
 
 
-RECORDS = ("customer", "contact", "instance", "window", "release", "deferral", "freeze", "outage", "consent", "track_switch")
+RECORDS = (
+    "customer",
+    "contact",
+    "instance",
+    "window",
+    "release",
+    "deferral",
+    "freeze",
+    "outage",
+    "consent",
+    "track_switch",
+)
 """What a row of a CSV file may be."""
 
 

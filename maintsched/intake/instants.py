@@ -1,7 +1,7 @@
 """Dates, times and instants as text: one narrow form of ISO 8601 each, ASCII digits, years 2000 to 2200."""
 
 import re
-from datetime import date, datetime, time, timedelta, timezone
+from datetime import UTC, date, datetime, time, timedelta, timezone
 
 from maintsched.errors import InvalidValue
 from maintsched.localtime import FIRST_YEAR, LAST_YEAR
@@ -16,12 +16,11 @@ _INSTANT = re.compile(rf"{_DAY}[T ]{_CLOCK}(Z|[+-][0-9]{{2}}:[0-9]{{2}})?")
 def read_date(text: str) -> date:
     """Read YYYY-MM-DD."""
     found = _DATE.fullmatch(text)
-    if found:
-        try:
-            day = date(*(int(part) for part in found.groups()))
-        except ValueError:
-            found = None
-    if not found or not FIRST_YEAR <= day.year <= LAST_YEAR:
+    try:
+        day = date(*(int(part) for part in found.groups())) if found else None
+    except ValueError:
+        day = None
+    if day is None or not FIRST_YEAR <= day.year <= LAST_YEAR:
         expected = f"a date such as 2026-12-01, from {FIRST_YEAR} to {LAST_YEAR}"
         raise InvalidValue("date", expected=expected, found=text)
     return day
@@ -63,7 +62,7 @@ def read_instant(text: str) -> date | datetime:
 
 def _offset(text: str) -> timezone:
     if text == "Z":
-        return timezone.utc
+        return UTC
     hours, minutes = int(text[1:3]), int(text[4:6])
     if minutes > 59 or hours > 14:
         raise ValueError(text)

@@ -54,10 +54,10 @@ def _parsed(lines: list[str], count: int) -> dict[str, object] | None:
 
 def _has(value: object, path: Path) -> bool:
     for step in path:
-        if isinstance(value, dict) and step in value:
-            value = value[step]
-        elif isinstance(value, list) and isinstance(step, int) and step < len(value):
-            value = value[step]
+        if isinstance(value, dict):
+            value = value.get(str(step))
+        elif isinstance(value, list) and isinstance(step, int):
+            value = value[step] if step < len(value) else None
         else:
             return False
     return value is not None

@@ -23,7 +23,10 @@ Path = tuple[str | int, ...]
 
 
 class ShapeError(Exception):
-    """A raw value does not fit: `path`, what was `expected`, what was `found`; `missing` names a key that should be there."""
+    """A raw value does not fit: `path`, what was `expected`, what was `found`.
+
+    `unknown` says that no value stands at `path`: the key is missing or should not be there.
+    """
 
     def __init__(self, path: Path, *, expected: str, found: str, unknown: bool = False) -> None:
         self.path = path
@@ -40,7 +43,7 @@ class Reader:
     zone: tzinfo = UTC
     loose: bool = False
 
-    def read(self, kind: Any, raw: Any, path: Path = ()) -> Any:  # noqa: ANN401 # any type in, any value out
+    def read(self, kind: Any, raw: Any, path: Path = ()) -> Any:  # any type in, any value out
         """Return `raw` as a value of type `kind`."""
         origin = get_origin(kind)
         if origin in (Union, types.UnionType):
