@@ -122,7 +122,11 @@ def freeze_conflicts(contract: Contract, slot: Slot, taking: Iterable[Profile], 
             if freeze.span.overlaps(slot.window.span):
                 _, instances, held = hit.setdefault(freeze.key, (freeze, [], set()))
                 instances.extend(profile.keys)
-                held.update(why for why in work.get(profile.step(slot), NOTHING).held_back)
+                held.update(
+                    each.release.id
+                    for each in work.get(profile.step(slot), NOTHING).held_back
+                    if each.freeze == freeze.key
+                )
     for freeze, instances, held in hit.values():
         classes = ", ".join(freeze.classes)
         back = f"; held back: {', '.join(sorted(held))}" if held else ""
@@ -203,7 +207,7 @@ def deferral_conflicts(contract: Contract, fleet: Fleet, deferrals: Iterable[Run
 
 def contact_conflicts(contract: Contract, fleet: Fleet, only: Collection[str] | None) -> Iterator[Conflict]:
     """Return the customers of whom nobody can be told."""
-    for customer in fleet.customers:
+    for customer in sorted(fleet.customers, key=lambda each: each.key):
         keys = tuple(each.key for each in customer.instances if only is None or each.key in only)
         if keys and not recipients(contract, customer):
             yield Conflict(

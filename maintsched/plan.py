@@ -8,6 +8,8 @@ from collections import defaultdict
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime
+from heapq import merge
+from operator import attrgetter
 from typing import NamedTuple
 
 from maintsched import conflicts as find
@@ -18,7 +20,7 @@ from maintsched.fleet import Fleet, check_fleet
 from maintsched.localtime import ClockChange, clock_change, utc
 from maintsched.notices import PlannedNotice, planned_notices
 from maintsched.profiles import NOTHING, Profile, Slot, Work, WorkItem, group_alike, slots_between, walk
-from maintsched.releases import RunningDeferral, settle_deferral
+from maintsched.releases import HeldBack, RunningDeferral, settle_deferral
 from maintsched.spans import Span
 from maintsched.windows import Window
 
@@ -35,10 +37,18 @@ class WorkRow(NamedTuple):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Assignment:
-    """Instances that get the same work in a window."""
+    """Instances, in the order of their keys, that get the same work in a window."""
 
     instances: tuple[str, ...]
     work: tuple[WorkItem, ...]
+    held_back: tuple[HeldBack, ...] = ()
+
+
+def _rows(assignment: Assignment) -> Iterator[WorkRow]:
+    return (WorkRow(key, *item) for key in assignment.instances for item in assignment.work)
+
+
+_instance = attrgetter("instance")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,18 +65,13 @@ class PlanWindow:
 
     @property
     def instances(self) -> Iterator[str]:
-        """Keys of the instances the window is for."""
-        return (key for assignment in self.assignments for key in assignment.instances)
+        """Keys of the instances the window is for, in order."""
+        return merge(*(assignment.instances for assignment in self.assignments))
 
     @property
     def work(self) -> Iterator[WorkRow]:
-        """What goes in, one row an instance and component."""
-        return (
-            WorkRow(key, *item)
-            for assignment in self.assignments
-            for key in assignment.instances
-            for item in assignment.work
-        )
+        """What goes in, one row an instance and component, in the order of the instances."""
+        return merge(*(_rows(assignment) for assignment in self.assignments), key=_instance)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -152,7 +157,11 @@ def _plan_window(
         window=window,
         notices=notices,
         assignments=tuple(
-            Assignment(instances=tuple(profile.keys), work=work.get(profile.step(slot), NOTHING).items)
+            Assignment(
+                instances=tuple(profile.keys),
+                work=work.get(profile.step(slot), NOTHING).items,
+                held_back=work.get(profile.step(slot), NOTHING).held_back,
+            )
             for profile in taking
             if slot.named or profile.step(slot) in work
         ),

@@ -6,10 +6,10 @@ from datetime import datetime
 from typing import NamedTuple
 
 from maintsched.contract import Contract
-from maintsched.facts import ChangeClass, DeclaredWindow, Facts, Freeze, Release, WindowKind
+from maintsched.facts import ChangeClass, DeclaredWindow, Facts, Freeze, WindowKind
 from maintsched.fleet import Fleet, Instance, active_span
 from maintsched.localtime import utc
-from maintsched.releases import RunningDeferral, Shelf, track_at, wave_of
+from maintsched.releases import Choice, HeldBack, RunningDeferral, Shelf, track_at, wave_of
 from maintsched.spans import Span
 from maintsched.version import Version
 from maintsched.windows import Window, declared_window, monthly_windows
@@ -126,7 +126,9 @@ def group_alike(
                 profiles[alike] = _profile(contract, facts, deferrals, customer.key, instance)
             else:
                 profile.keys.append(key)
-    return list(profiles.values())
+    for profile in profiles.values():
+        profile.keys.sort()  # the order of a file must not show in a plan
+    return sorted(profiles.values(), key=lambda profile: profile.keys[0])
 
 
 def _named_by_facts(facts: Facts) -> frozenset[str]:
@@ -147,7 +149,9 @@ def _profile(
         sample=instance,
         customer=customer,
         deferrals=tuple(each for each in deferrals if each.deferral.instance == instance.key),
-        freezes=tuple(freeze for freeze in facts.freezes if freeze.covers(customer, instance.key)),
+        freezes=tuple(
+            sorted((each for each in facts.freezes if each.covers(customer, instance.key)), key=lambda each: each.key)
+        ),
         windows=frozenset(window.id for window in facts.windows if instance.key in window.instances),
         starts=starts,
         ends=ends,
@@ -155,10 +159,10 @@ def _profile(
 
 
 class Step(NamedTuple):
-    """What goes into a profile in one window, and what a freeze holds back."""
+    """What goes into a profile in one window, and what is held back from it."""
 
     items: tuple[WorkItem, ...]
-    held_back: tuple[str, ...]
+    held_back: tuple[HeldBack, ...]
 
 
 NOTHING = Step((), ())
@@ -191,15 +195,18 @@ class _Passage:
     shelves: dict[tuple[str, str], Shelf]
 
     def take(self, installed: dict[str, Version]) -> Step:
-        """Return what goes in and what a freeze holds back; what goes in is entered into `installed`."""
+        """Return what goes in and what is held back; what goes in is entered into `installed`."""
         frozen = self._frozen()
         monthly = self.slot.window.kind is WindowKind.MONTHLY
         items = list(self._system_item(frozen)) if monthly else []
-        held_back: list[str] = []
+        held_back: list[HeldBack] = []
         for component in self.profile.sample.components or self.contract.components:
-            for release, why in self._releases(component, installed.get(component), frozen, held_back):
+            choice = self._choose(component, installed.get(component), frozen)
+            held_back.extend(choice.held_back)
+            if choice.release is not None:
+                release = choice.release
                 installed[component] = release.version
-                items.append(WorkItem(component, str(release.version), release.change_class, why))
+                items.append(WorkItem(component, str(release.version), release.change_class, choice.why))
         return Step(tuple(items), tuple(held_back))
 
     def _frozen(self) -> dict[ChangeClass, str]:
@@ -215,26 +222,22 @@ class _Passage:
             why = f"security updates alone: {ChangeClass.OS} changes are frozen by {frozen[ChangeClass.OS]}"
             yield WorkItem(component, None, ChangeClass.SECURITY, why)
 
-    def _releases(
-        self, component: str, installed: Version | None, frozen: Mapping[ChangeClass, str], held_back: list[str]
-    ) -> Iterator[tuple[Release, str]]:
-        window, instance = self.slot.window, self.profile.sample
-        declared = self.slot.declared
-        shelf = self._shelf(component, track_at(self.contract, instance, self.facts.track_switches, window.start))
-        if declared is not None and declared.releases:
-            shelf = shelf.limited_to(declared.releases)
-        security_only = window.kind is not WindowKind.MONTHLY and not (declared and declared.releases)
-        choice = shelf.choose(
+    def _choose(self, component: str, installed: Version | None, frozen: Mapping[ChangeClass, str]) -> Choice:
+        window, declared = self.slot.window, self.slot.declared
+        shelf = self._shelf(
+            component, track_at(self.contract, self.profile.sample, self.facts.track_switches, window.start)
+        )
+        named = declared.releases if declared else ()
+        if named:
+            shelf = shelf.limited_to(named)
+        return shelf.choose(
             at=window.start,
-            wave=wave_of(self.contract, instance),
+            wave=wave_of(self.contract, self.profile.sample),
             installed=installed,
             deferrals=self.profile.deferrals,
             frozen=frozen,
-            only=ChangeClass.SECURITY if security_only else None,
+            only=None if named or window.kind is WindowKind.MONTHLY else ChangeClass.SECURITY,
         )
-        held_back.extend(f"{release.id} ({why})" for release, why in choice.held if "frozen" in why)
-        if choice.release is not None:
-            yield choice.release, choice.why
 
     def _shelf(self, component: str, track: str) -> Shelf:
         shelf = self.shelves.get((component, track))

@@ -97,13 +97,22 @@ def _ending_window(contract: Contract, start: datetime, end: datetime) -> Window
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class HeldBack:
+    """A release that stays out of a window, and why; `freeze` is the key of the freeze, where it is one."""
+
+    release: Release
+    why: str
+    freeze: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Choice:
     """What one component of an instance gets in a window: a `release` (None: nothing), and why."""
 
     release: Release | None
     why: str
-    held: tuple[tuple[Release, str], ...] = ()
-    """Newer releases that stay out, each with the reason."""
+    held_back: tuple[HeldBack, ...] = ()
+    """Newer releases that stay out."""
 
 
 class Shelf:
@@ -137,39 +146,40 @@ class Shelf:
 
         `frozen` names the freeze of each frozen class; `only` limits the choice to one class of change.
         """
-        held: list[tuple[Release, str]] = []
+        held_back: list[HeldBack] = []
         for release in reversed(self.releases):
             if installed is not None and release.version <= installed:
                 break
             if utc(release.available_at) > utc(at) or (only is not None and release.change_class is not only):
                 continue
-            reason = self._held_by(release, at, wave, installed, deferrals, frozen or {})
-            if reason is None:
-                return Choice(release=release, why=self._why(release, wave), held=tuple(held))
-            held.append((release, reason))
-        return Choice(release=None, why="nothing newer may go in", held=tuple(held))
+            held = self._held_by(release, at, wave, deferrals) or self._frozen_by(release, installed, frozen or {})
+            if held is None:
+                return Choice(release=release, why=self._why(release, wave), held_back=tuple(held_back))
+            held_back.append(held)
+        return Choice(release=None, why="nothing newer may go in", held_back=tuple(held_back))
 
     def _held_by(
-        self,
-        release: Release,
-        at: datetime,
-        wave: int,
-        installed: Version | None,
-        deferrals: Collection[RunningDeferral],
-        frozen: Mapping[ChangeClass, str],
-    ) -> str | None:
+        self, release: Release, at: datetime, wave: int, deferrals: Collection[RunningDeferral]
+    ) -> HeldBack | None:
         opens = wave_opens(self.contract, release, wave)
         if utc(opens) > utc(at):
-            return f"wave {wave} opens {opens:%Y-%m-%d %H:%M}"
-        if self.component == self.contract.deferral.component:
-            for deferral in deferrals:
-                if deferral.runs_at(at) and release.holds(deferral.deferral.release):
-                    return f"{deferral.deferral.release} is deferred until {deferral.end:%Y-%m-%d}"
-                if deferral.runs_at(at) and release.change_class is not ChangeClass.SECURITY:
-                    return f"only security releases while {deferral.deferral.release} is deferred"
+            return HeldBack(release=release, why=f"wave {wave} opens {opens:%Y-%m-%d %H:%M}")
+        running = (each for each in deferrals if each.runs_at(at))
+        for each in running if self.component == self.contract.deferral.component else ():
+            deferred = each.deferral.release
+            if release.holds(deferred):
+                return HeldBack(release=release, why=f"{deferred} is deferred until {each.end:%Y-%m-%d}")
+            if release.change_class is not ChangeClass.SECURITY:
+                return HeldBack(release=release, why=f"only security releases while {deferred} is deferred")
+        return None
+
+    def _frozen_by(
+        self, release: Release, installed: Version | None, frozen: Mapping[ChangeClass, str]
+    ) -> HeldBack | None:
         for change_class in sorted(self._carried(release, installed)):
             if change_class in frozen:
-                return f"{change_class} changes are frozen by {frozen[change_class]}"
+                why = f"{change_class} changes are frozen by {frozen[change_class]}"
+                return HeldBack(release=release, why=why, freeze=frozen[change_class])
         return None
 
     def _carried(self, release: Release, installed: Version | None) -> set[ChangeClass]:
