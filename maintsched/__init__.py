@@ -20,71 +20,136 @@ folder is contact with the world.
 Datetimes in are aware; datetimes out are aware and in the contract's zone. Spans hold their start and not their end.
 """
 
-from maintsched.availability import Availability, availability, month_span
-from maintsched.conflicts import Conflict, ConflictKind
-from maintsched.contract import Contract, Explained
-from maintsched.deadlines import (
-    Classification,
-    classify,
-    deferral_limit,
-    earliest_start,
-    explain_deferral_limit,
-    explain_earliest_start,
-    explain_reminder_deadline,
-    offered_start,
-    reminder_deadline,
-    send_at,
-)
-from maintsched.errors import (
-    DeferralRefused,
-    FileError,
-    HolidaysUnknown,
-    InvalidValue,
-    MaintschedError,
-    NaiveDatetime,
-    NoWindow,
-    OutOfRange,
-    RuleRefused,
-    UnknownName,
-)
-from maintsched.facts import (
-    ChangeClass,
-    Consent,
-    DeclaredWindow,
-    Deferral,
-    Facts,
-    Freeze,
-    Impact,
-    Maintenance,
-    Outage,
-    OutageCause,
-    Release,
-    TrackSwitch,
-    WindowKind,
-)
-from maintsched.fleet import BackupRule, Contact, Customer, Fleet, Instance, instance_url
-from maintsched.intake import builtin_contracts, load_contract, load_fleet
-from maintsched.localtime import Elapsed, Period
-from maintsched.plan import Plan, PlanWindow, make_plan
-from maintsched.recurrence import Rule
-from maintsched.spans import Span
-from maintsched.support import (
-    ReactionDue,
-    Scope,
-    Severity,
-    Standstill,
-    concurrent_severity,
-    explain_handover_due,
-    explain_provisioning_due,
-    handover_due,
-    provisioning_due,
-    reaction_due,
-    severity,
-)
-from maintsched.version import Version
-from maintsched.windows import Window, last_window, monthly_windows, next_window
+import sys
+from importlib import import_module
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from maintsched.availability import Availability, availability, month_span
+    from maintsched.conflicts import Conflict, ConflictKind
+    from maintsched.contract import Contract, Explained
+    from maintsched.deadlines import (
+        Classification,
+        classify,
+        deferral_limit,
+        earliest_start,
+        explain_deferral_limit,
+        explain_earliest_start,
+        explain_reminder_deadline,
+        offered_start,
+        reminder_deadline,
+        send_at,
+    )
+    from maintsched.errors import (
+        DeferralRefused,
+        FileError,
+        HolidaysUnknown,
+        InvalidValue,
+        MaintschedError,
+        NaiveDatetime,
+        NoWindow,
+        OutOfRange,
+        RuleRefused,
+        UnknownName,
+    )
+    from maintsched.facts import (
+        ChangeClass,
+        Consent,
+        DeclaredWindow,
+        Deferral,
+        Facts,
+        Freeze,
+        Impact,
+        Maintenance,
+        Outage,
+        OutageCause,
+        Release,
+        TrackSwitch,
+        WindowKind,
+    )
+    from maintsched.fleet import BackupRule, Contact, Customer, Fleet, Instance, instance_url
+    from maintsched.intake import builtin_contracts, load_contract, load_fleet
+    from maintsched.localtime import Elapsed, Period
+    from maintsched.plan import Plan, PlanWindow, make_plan
+    from maintsched.recurrence import Rule
+    from maintsched.spans import Span
+    from maintsched.support import (
+        ReactionDue,
+        Scope,
+        Severity,
+        Standstill,
+        concurrent_severity,
+        explain_handover_due,
+        explain_provisioning_due,
+        handover_due,
+        provisioning_due,
+        reaction_due,
+        severity,
+    )
+    from maintsched.version import Version
+    from maintsched.windows import Window, last_window, monthly_windows, next_window
 
 __version__ = "0.1.0"
+
+_HOMES = {
+    "maintsched.availability": "Availability availability month_span",
+    "maintsched.conflicts": "Conflict ConflictKind",
+    "maintsched.contract": "Contract Explained",
+    "maintsched.deadlines": (
+        "Classification classify deferral_limit earliest_start explain_deferral_limit explain_earliest_start "
+        "explain_reminder_deadline offered_start reminder_deadline send_at "
+    ),
+    "maintsched.errors": (
+        "DeferralRefused FileError HolidaysUnknown InvalidValue MaintschedError NaiveDatetime "
+        "NoWindow OutOfRange RuleRefused UnknownName "
+    ),
+    "maintsched.facts": (
+        "ChangeClass Consent DeclaredWindow Deferral Facts Freeze "
+        "Impact Maintenance Outage OutageCause Release TrackSwitch "
+        "WindowKind "
+    ),
+    "maintsched.fleet": "BackupRule Contact Customer Fleet Instance instance_url",
+    "maintsched.intake": "builtin_contracts load_contract load_fleet",
+    "maintsched.localtime": "Elapsed Period",
+    "maintsched.plan": "Plan PlanWindow make_plan",
+    "maintsched.recurrence": "Rule",
+    "maintsched.spans": "Span",
+    "maintsched.support": (
+        "ReactionDue Scope Severity Standstill concurrent_severity explain_handover_due "
+        "explain_provisioning_due handover_due provisioning_due reaction_due severity "
+    ),
+    "maintsched.version": "Version",
+    "maintsched.windows": "Window last_window monthly_windows next_window",
+}
+_HOME_OF = {name: module for module, names in _HOMES.items() for name in names.split()}
+
+
+def __getattr__(name: str) -> Any:
+    """Import a public name from its module when it is first asked for: a command pays for what it uses."""
+    if name not in _HOME_OF:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = globals()[name] = getattr(import_module(_HOME_OF[name]), name)
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})
+
+
+class _Package(ModuleType):
+    """This package. Its name `availability` is the function, also once the module of that name has been imported."""
+
+    @property
+    def availability(self) -> Any:
+        return import_module("maintsched.availability").availability
+
+    @availability.setter
+    def availability(self, module: ModuleType) -> None:
+        """Drop what the import system binds to the name of a module that it has loaded."""
+
+
+sys.modules[__name__].__class__ = _Package
 
 __all__ = [
     "Availability",
