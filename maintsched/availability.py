@@ -155,8 +155,8 @@ def _deducted(contract: Contract, work: Maintenance) -> tuple[int, int]:
 def _outside(work: Maintenance) -> Pairs:
     """Return the work done outside the announced time: before its start, and past its end."""
     spans = []
-    if work.started_at is not None:
-        spans.append((floor(work.started_at.timestamp()), floor(work.start.timestamp())))
-    if work.completed_at is not None:
-        spans.append((ceil(work.end.timestamp()), ceil(work.completed_at.timestamp())))
-    return [(start, end) for start, end in spans if start < end]
+    if work.started_at is not None and utc(work.started_at) < utc(work.start):
+        spans.append((floor(work.started_at.timestamp()), ceil(work.start.timestamp())))
+    if work.completed_at is not None and utc(work.completed_at) > utc(work.end):
+        spans.append((floor(work.end.timestamp()), ceil(work.completed_at.timestamp())))
+    return spans

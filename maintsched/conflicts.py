@@ -60,7 +60,7 @@ def backup_age(contract: Contract, rule: BackupRule, at: datetime) -> Elapsed | 
 
 
 def _dates(recurrence: Recurrence, first: date, last: date) -> list[date]:
-    days = (day for year in sorted({first.year, last.year}) for day in recurrence.dates(year))
+    days = (day for year in range(first.year, last.year + 1) for day in recurrence.dates(year))
     return [day for day in days if first <= day <= last]
 
 
@@ -127,7 +127,7 @@ def freeze_conflicts(contract: Contract, slot: Slot, taking: Iterable[Profile], 
                     for each in work.get(profile.step(slot), NOTHING).held_back
                     if each.freeze == freeze.key
                 )
-    for freeze, instances, held in hit.values():
+    for _, (freeze, instances, held) in sorted(hit.items()):
         classes = ", ".join(freeze.classes)
         back = f"; held back: {', '.join(sorted(held))}" if held else ""
         yield Conflict(

@@ -314,8 +314,9 @@ def check_facts(contract: Contract, fleet: Fleet, facts: Facts) -> None:
     """Refuse facts that name instances, customers, releases, components or tracks which nothing declares."""
     for window in facts.windows:
         _known(("window", window.id), "instances", window.instances, fleet.owners)
-        known = {str(release.version) for release in facts.releases}
-        _known(("window", window.id), "releases", [str(version) for version in window.releases], known)
+        versions = {release.version for release in facts.releases}  # 12.1 and 12.1.0 are one version
+        unknown = [str(version) for version in window.releases if version not in versions]
+        _known(("window", window.id), "releases", unknown, [str(version) for version in sorted(versions)])
     for release in facts.releases:
         _known(("release", release.id), "component", [release.component], contract.components)
         _known(("release", release.id), "tracks", release.tracks, contract.tracks)

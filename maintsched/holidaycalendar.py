@@ -28,7 +28,11 @@ def from_library(country: str, subdivision: str | None, language: str | None, ye
         raise UnknownName("country of the holiday calendar", found=country, known=sorted(known))
     if subdivision is not None and subdivision not in known[country]:
         raise UnknownName(f"subdivision of {country}", found=subdivision, known=known[country])
-    calendar = holidays.country_holidays(country, subdiv=subdivision, years=year, expand=False, language=language)
+    entry = holidays.country_holidays(country, subdiv=subdivision)
+    if language is not None and language not in entry.supported_languages:
+        raise UnknownName(f"language of the holidays of {country}", found=language, known=entry.supported_languages)
+    spoken = language or entry.default_language  # left open, it would follow the language of this machine
+    calendar = holidays.country_holidays(country, subdiv=subdivision, years=year, expand=False, language=spoken)
     if not max(FIRST_YEAR, calendar.start_year) <= year <= min(LAST_KNOWN_YEAR, calendar.end_year) or not calendar:
         first, last = max(FIRST_YEAR, calendar.start_year), min(LAST_KNOWN_YEAR, calendar.end_year)
         raise HolidaysUnknown(_region(country, subdivision), year, first=first, last=last)
@@ -51,7 +55,7 @@ class HolidayCalendar:
     subdivision: str | None = None
     language: str | None = None
     """Language of the holidays' names, an ISO 639 code that the library knows for the country; None: its default."""
-    source: YearSource = field(default=from_library, compare=False, repr=False, metadata={"from_file": False})
+    source: YearSource = field(default=from_library, hash=False, repr=False, metadata={"from_file": False})
     _years: dict[int, Mapping[date, str]] = field(
         default_factory=dict, init=False, compare=False, repr=False, metadata={"from_file": False}
     )

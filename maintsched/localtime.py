@@ -103,7 +103,7 @@ class Elapsed(timedelta):
 
 
 _ELAPSED_ISO = re.compile(r"PT(?:([0-9]{1,5})H)?(?:([0-9]{1,7})M)?(?:([0-9]{1,8})S)?")
-_ELAPSED_WORDS = re.compile(r"(?:([0-9]{1,5}) ?h)?(?: ?([0-9]{1,7}) ?min)?(?: ?([0-9]{1,8}) ?s)?")
+_ELAPSED_WORDS = re.compile(r"(?!\s)(?:([0-9]{1,5}) ?h)?(?: ?([0-9]{1,7}) ?min)?(?: ?([0-9]{1,8}) ?s)?")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -115,24 +115,16 @@ class Period:
 
     @classmethod
     def parse(cls, text: str) -> Self:
-        """Read "6 months", "4 weeks", "7 days", "30 d" or ISO 8601 "P6M", "P4W", "P7D"."""
-        iso = _PERIOD_ISO.fullmatch(text)
-        if iso and any(iso.groups()):
-            years, months, weeks, days = (int(part or 0) for part in iso.groups())
-            return cls(months=12 * years + months, days=7 * weeks + days)
-        words = _PERIOD_WORDS.fullmatch(text)
-        if words is None:
+        """Read "6 months", "4 weeks", "7 days", "30 d", "1 month 3 days" or ISO 8601 "P6M", "P4W", "P7D"."""
+        found = _PERIOD_ISO.fullmatch(text) or _PERIOD_WORDS.fullmatch(text)
+        if found is None or not any(found.groups()):
             expected = 'a calendar period such as "6 months", "4 weeks", "7 days" or "P6M"'
             raise InvalidValue("period", expected=expected, found=text)
-        count, unit = int(words[1]), words[2][0]
-        return cls(
-            **{"d": {"days": count}, "w": {"days": 7 * count}, "m": {"months": count}, "y": {"months": 12 * count}}[
-                unit
-            ]
-        )
+        years, months, weeks, days = (int(part or 0) for part in found.groups())
+        return cls(months=12 * years + months, days=7 * weeks + days)
 
     def __str__(self) -> str:
-        """Write the period in words."""
+        """Write the period in words, so that `parse` reads it back."""
         parts = [f"{n} {unit}{'s' if n != 1 else ''}" for n, unit in ((self.months, "month"), (self.days, "day")) if n]
         return " ".join(parts) or "0 days"
 
@@ -156,7 +148,10 @@ class Period:
 
 
 _PERIOD_ISO = re.compile(r"P(?:([0-9]{1,2})Y)?(?:([0-9]{1,3})M)?(?:([0-9]{1,3})W)?(?:([0-9]{1,4})D)?")
-_PERIOD_WORDS = re.compile(r"([0-9]{1,4}) ?(d|days?|w|weeks?|months?|y|years?)")
+_PERIOD_WORDS = re.compile(
+    r"(?!\s)(?:([0-9]{1,4}) ?(?:y|years?))?(?: ?([0-9]{1,4}) ?months?)?"
+    r"(?: ?([0-9]{1,4}) ?(?:w|weeks?))?(?: ?([0-9]{1,4}) ?(?:d|days?))?"
+)
 
 
 def _add_months(day: date, months: int) -> date:
@@ -200,7 +195,7 @@ def _offset(at: datetime, zone: tzinfo) -> timedelta:
 def _locate_change(left: datetime, right: datetime, zone: tzinfo) -> ClockChange:
     before = _offset(left, zone)
     while right - left > timedelta(seconds=1):
-        middle = left + timedelta(seconds=int((right - left).total_seconds()) // 2)
+        middle = left + (right - left) // 2
         if _offset(middle, zone) == before:
             left = middle
         else:

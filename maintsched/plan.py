@@ -124,7 +124,9 @@ def make_plan(
         now=now,
         windows=_with_overlaps(contract, windows, shown, profiles),
         deferrals=deferrals,
-        freezes=tuple(freeze for freeze in facts.freezes if freeze.span.overlaps(span)),
+        freezes=tuple(
+            sorted((each for each in facts.freezes if each.span.overlaps(span)), key=lambda each: each.key)
+        ),
         conflicts=(
             *find.deferral_conflicts(contract, fleet, deferrals),
             *find.contact_conflicts(contract, fleet, only),

@@ -68,6 +68,8 @@ class Rule:
             raise RuleRefused(
                 "rule", expected="BYDAY ordinals only with MONTHLY, or YEARLY with BYMONTH", found=str(self)
             )
+        if ordinal and not all(day.ordinal for day in self.by_day):
+            raise RuleRefused("rule", expected="BYDAY with ordinals or without, not both", found=str(self))
         if ordinal and self.by_month_day:
             raise RuleRefused("rule", expected="BYDAY with ordinals or BYMONTHDAY, not both", found=str(self))
         if self.by_month_day and self.frequency is Frequency.WEEKLY:

@@ -40,7 +40,7 @@ def track_at(contract: Contract, instance: Instance, switches: Iterable[TrackSwi
     """Return the track of an instance at `at`: that of its last recorded switch, its own, or the contract's."""
     past = [switch for switch in switches if switch.instance == instance.key and utc(switch.at) <= utc(at)]
     if past:
-        return max(past, key=lambda switch: utc(switch.at)).track
+        return max(past, key=lambda switch: (utc(switch.at), switch.track)).track
     return instance.track or contract.track
 
 
@@ -73,7 +73,7 @@ def settle_deferral(contract: Contract, deferral: Deferral, release: Release, in
     Where the deferral names no start, it starts with the first monthly window that could have taken its release. An end
     past the limit is cut to the limit.
     """
-    start = deferral.start or next_window(contract, wave_opens(contract, release, wave_of(contract, instance))).start
+    start = deferral.start or _first_chance(contract, wave_opens(contract, release, wave_of(contract, instance)))
     limit = deferral_limit(contract, start)
     end = min(deferral.until, limit, key=utc).astimezone(contract.zone)
     window = _ending_window(contract, start, end)
@@ -83,6 +83,14 @@ def settle_deferral(contract: Contract, deferral: Deferral, release: Release, in
     return RunningDeferral(
         deferral=deferral, start=start.astimezone(contract.zone), end=end, limit=limit, window=window
     )
+
+
+def _first_chance(contract: Contract, opens: datetime) -> datetime:
+    """Return the start of the first monthly window from `opens`; without any, `opens` itself."""
+    try:
+        return next_window(contract, opens).start
+    except (NoWindow, HolidaysUnknown):
+        return opens
 
 
 def _ending_window(contract: Contract, start: datetime, end: datetime) -> Window | None:
@@ -123,14 +131,17 @@ class Shelf:
         mine = (release for release in releases if release.component == component)
         on_track = (release for release in mine if not release.tracks or track in release.tracks)
         self.releases = sorted(on_track, key=lambda release: release.version)
+        self.all_on_track = self.releases
         self.contract = contract
         self.component = component
         self.track = track
 
     def limited_to(self, versions: Collection[Version]) -> "Shelf":
-        """Return a shelf that holds only these versions."""
+        """Return a shelf to choose only these versions from; what they carry is still known."""
         chosen = [release for release in self.releases if release.version in versions]
-        return Shelf(self.contract, self.component, self.track, chosen)
+        limited = Shelf(self.contract, self.component, self.track, chosen)
+        limited.all_on_track = self.all_on_track
+        return limited
 
     def choose(
         self,
@@ -186,7 +197,7 @@ class Shelf:
         """Return the classes of all changes between the installed version (unknown: the lowest) and `release`."""
         return {
             other.change_class
-            for other in self.releases
+            for other in self.all_on_track
             if other is release or (release.holds(other.version) and (installed is None or other.version > installed))
         }
 

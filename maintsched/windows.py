@@ -84,7 +84,8 @@ def next_window(contract: Contract, at: datetime) -> Window:
 def last_window(contract: Contract, before: datetime) -> Window:
     """Return the last monthly window that starts before `before`; `NoWindow` where the rule had not begun."""
     plan, before_utc = schedule(contract), utc(before, "before")
-    for year in range(min(before_utc.astimezone(plan.zone).year, plan.last_year), plan.first_year - 1, -1):
+    earliest = max(FIRST_YEAR, plan.first_year - 1)  # an override may move the first window into the year before
+    for year in range(min(before_utc.astimezone(plan.zone).year, plan.last_year), earliest - 1, -1):
         starts, windows = plan.year(year)
         index = bisect_left(starts, before_utc)
         if index:

@@ -1,0 +1,5 @@
+"""`python -m maintsched`: the command line."""
+
+from maintsched.cli import main
+
+main()

@@ -1,0 +1,78 @@
+"""Options that several commands share, and what they stand for."""
+
+import os
+from collections.abc import Callable
+from datetime import datetime
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+from maintsched.contract import Contract
+from maintsched.facts import Facts
+from maintsched.fleet import Fleet
+from maintsched.intake.contracts import DEFAULT, load_contract
+from maintsched.intake.holidaycache import HolidayCache
+from maintsched.worker.clock import read_clock
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def option(*names: str, **settings: Any) -> Callable[[F], F]:
+    """Return an option that can also be set by MAINTSCHED_<OPTION>."""
+    long = next(name for name in names if name.startswith("--"))
+    variable = "MAINTSCHED_" + long.removeprefix("--").replace("-", "_").upper()
+    return click.option(*names, envvar=variable, **settings)
+
+
+def contract_options(function: F) -> F:
+    """Add --contract, --fleet and --now."""
+    for decorate in (
+        option("--now", metavar="INSTANT", hidden=True, help="Take this instant for the present one."),
+        option(
+            "--fleet",
+            "fleet_files",
+            metavar="FILE",
+            multiple=True,
+            help="Fleet or facts, a TOML, JSON or CSV file; may be repeated.",
+        ),
+        option(
+            "--contract",
+            "contract_name",
+            metavar="NAME|FILE",
+            default=DEFAULT,
+            show_default=True,
+            help="A built-in contract, or a TOML file.",
+        ),
+    ):
+        function = decorate(function)
+    return function
+
+
+def open_contract(name: str) -> Contract:
+    """Return the contract that --contract names, with its holidays kept on disk."""
+    return load_contract(name, holiday_source=HolidayCache(cache_folder()))
+
+
+def cache_folder() -> Path:
+    """Return the user's cache folder for maintsched."""
+    base = os.environ.get("XDG_CACHE_HOME", "")
+    return (Path(base) if Path(base).is_absolute() else Path.home() / ".cache") / "maintsched"
+
+
+def open_fleet(contract: Contract, files: tuple[str, ...]) -> tuple[Fleet, Facts]:
+    """Return the fleet and facts that --fleet names; none without it."""
+    if not files:
+        return Fleet(), Facts()
+    from maintsched.intake.declarations import load_fleet
+
+    return load_fleet(contract, *files)
+
+
+def present(contract: Contract, text: str | None) -> datetime:
+    """Return the instant that --now names, else the clock's."""
+    if text is None:
+        return read_clock()
+    from maintsched.cli.spoken import read_spoken
+
+    return read_spoken(text, now=read_clock(), zone=contract.zone, option="--now")

@@ -1,0 +1,105 @@
+"""Dates as people write them on a command line, in English and German.
+
+Understood are ISO dates and instants (2026-12-01, 2026-12-01T17:00+01:00), months (2026-12), written dates
+(1 Dec 2026, 1. Dezember 2026, 1.12.2026), distances from now (today, tomorrow, in 3 days, heute, in 2 Wochen) and ISO
+8601 durations from now (P3M, -P7D). A date without a time begins at 00:00 in the contract's zone.
+"""
+
+import re
+from datetime import date, datetime, timedelta, tzinfo
+from zoneinfo import ZoneInfo
+
+import click
+
+from maintsched.errors import InvalidValue, show
+from maintsched.intake.instants import read_instant
+from maintsched.localtime import FIRST_YEAR, LAST_YEAR, Period, start_of_day, utc
+
+LENGTH_MAX = 60
+_WORDS = {"now": None, "today": 0, "heute": 0, "tomorrow": 1, "morgen": 1, "yesterday": -1, "gestern": -1}
+_DISTANCE = re.compile(r"in ([0-9]{1,4}) (day|days|tag|tagen|week|weeks|woche|wochen|month|months|monat|monaten)")
+_DURATION = re.compile(r"(-?)P[0-9YMWD]{2,16}")
+_WRITTEN = (("D.M.YYYY", "de"), ("D. MMMM YYYY", "de"), ("D MMMM YYYY", "en"), ("D MMM YYYY", "en"))
+
+
+def read_spoken(text: str, *, now: datetime, zone: ZoneInfo, option: str, start: datetime | None = None) -> datetime:
+    """Return the instant that `text` means; durations count from `start`, else from `now`."""
+    text = text.strip()
+    if len(text) <= LENGTH_MAX and text.isprintable():
+        found = _exact(text, zone) or _relative(text, start or now, zone) or _written(text, zone)
+        if found is not None:
+            return _in_range(found, option)
+    expected = "a date such as 2026-12-01, '1 Dec 2026', '1.12.2026', 'in 3 days', or a duration such as P3M"
+    raise click.BadParameter(f"expected {expected}, got {show(text)}", param_hint=option)
+
+
+def _in_range(at: datetime, option: str) -> datetime:
+    try:
+        utc(at)
+    except InvalidValue as error:
+        raise click.BadParameter(str(error), param_hint=option) from error
+    return at
+
+
+def _exact(text: str, zone: ZoneInfo) -> datetime | None:
+    try:
+        found = read_instant(f"{text}-01" if re.fullmatch(r"[0-9]{4}-[0-9]{2}", text) else text)
+    except InvalidValue:
+        return None
+    return found if isinstance(found, datetime) else start_of_day(found, zone)
+
+
+def _relative(text: str, start: datetime, zone: ZoneInfo) -> datetime | None:
+    words = text.lower()
+    today = start.astimezone(zone).date()
+    if words in _WORDS:
+        days = _WORDS[words]
+        return start if days is None else start_of_day(today + timedelta(days=days), zone)
+    distance = _DISTANCE.fullmatch(words)
+    if distance:
+        count, unit = int(distance[1]), distance[2][0]
+        months, days = (count, 0) if unit == "m" else (0, 7 * count if unit == "w" else count)
+        return _shifted(today, Period(months=months, days=days), zone)
+    if _DURATION.fullmatch(text):
+        return _by_duration(text, today, zone)
+    return None
+
+
+def _shifted(today: date, period: Period, zone: tzinfo) -> datetime | None:
+    try:
+        return start_of_day(period.after(today), zone)
+    except (ValueError, OverflowError):
+        return None
+
+
+def _by_duration(text: str, today: date, zone: tzinfo) -> datetime | None:
+    try:
+        period = Period.parse(text.removeprefix("-"))
+        return start_of_day(period.before(today) if text.startswith("-") else period.after(today), zone)
+    except (ValueError, OverflowError):
+        return None
+
+
+def _written(text: str, zone: ZoneInfo) -> datetime | None:
+    import pendulum  # only for dates written in words
+
+    for form, locale in _WRITTEN:
+        try:
+            found = pendulum.from_format(text, form, locale=locale)
+        except (ValueError, KeyError, TypeError):  # pendulum's own ways to say: not of this form
+            continue
+        if FIRST_YEAR <= found.year <= LAST_YEAR:
+            return start_of_day(found.date(), zone)
+    return None
+
+
+def read_span(text: str, *, now: datetime, zone: ZoneInfo, option: str) -> tuple[datetime, datetime]:
+    """Return the start and end of an ISO 8601 interval: 2026-12-01/2027-03-01, 2026-12-01/P3M or P3M/2027-03-01."""
+    first, slash, second = text.partition("/")
+    if not slash:
+        raise click.BadParameter(f"expected an interval such as 2026-12-01/P3M, got {show(text)}", param_hint=option)
+    if first.startswith("P"):
+        end = read_spoken(second, now=now, zone=zone, option=option)
+        return read_spoken(f"-{first}", now=now, zone=zone, option=option, start=end), end
+    start = read_spoken(first, now=now, zone=zone, option=option)
+    return start, read_spoken(second, now=now, zone=zone, option=option, start=start)
