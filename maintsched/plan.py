@@ -109,6 +109,7 @@ def make_plan(
     `now` tells which deadlines have passed, and lets releases go into the windows between `now` and `span` first.
     `only` limits the plan to these instances. Facts that name what nothing declares are refused with `InvalidValue`.
     """
+    contract.holidays.require_year(span.start.astimezone(contract.zone).year)
     check_fleet(contract, fleet)
     check_facts(contract, fleet, facts)
     deferrals = _settled_deferrals(contract, fleet, facts, only)
@@ -124,11 +125,9 @@ def make_plan(
         now=now,
         windows=_with_overlaps(contract, windows, shown, profiles),
         deferrals=deferrals,
-        freezes=tuple(
-            sorted((each for each in facts.freezes if each.span.overlaps(span)), key=lambda each: each.key)
-        ),
+        freezes=tuple(sorted((each for each in facts.freezes if each.span.overlaps(span)), key=lambda each: each.key)),
         conflicts=(
-            *find.deferral_conflicts(contract, fleet, deferrals),
+            *find.deferral_conflicts(contract, fleet, facts, deferrals),
             *find.contact_conflicts(contract, fleet, only),
             *find.backup_rule_conflicts(contract, profiles, span.start),
         ),

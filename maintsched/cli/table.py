@@ -17,6 +17,8 @@ from maintsched.plan import Plan, PlanWindow
 from maintsched.report.dates import say_day, say_distance, say_time
 
 WIDTH_MAX = 100
+WIDTH_MIN = 88
+"""A narrower terminal breaks the lines itself: no date is ever cut off."""
 WORDS = {
     "en": {
         "window": "window",
@@ -60,7 +62,7 @@ WORDS = {
 def plan_table(plan: Plan, *, now: datetime, language: str) -> Iterator[str]:
     """Return the plan as lines of text, with colours where stdout is a terminal."""
     words = WORDS[language]
-    width = min(WIDTH_MAX, shutil.get_terminal_size((WIDTH_MAX, 40)).columns)
+    width = max(WIDTH_MIN, min(WIDTH_MAX, shutil.get_terminal_size((WIDTH_MAX, 40)).columns))
     output = StringIO()
     console = Console(file=output, width=width, force_terminal=sys.stdout.isatty() and "NO_COLOR" not in os.environ)
     console.print(_title(plan, language), style="bold", highlight=False)
@@ -70,7 +72,8 @@ def plan_table(plan: Plan, *, now: datetime, language: str) -> Iterator[str]:
         console.print(_windows(plan, now, language))
     for line in _remarks(plan, language):
         console.print(line, highlight=False, soft_wrap=False)
-    yield output.getvalue()
+    for line in output.getvalue().splitlines():
+        yield f"{line.rstrip()}\n"
 
 
 def _title(plan: Plan, language: str) -> str:
@@ -94,7 +97,7 @@ def _windows(plan: Plan, now: datetime, language: str) -> Table:
 
 
 COLOURS = {"monthly": "cyan", "critical": "yellow", "emergency": "red"}
-NAME_MAX = 16
+NAME_MAX = 18
 
 
 def _name(planned: PlanWindow) -> str:
@@ -124,6 +127,8 @@ def _notice(planned: PlanWindow, language: str) -> str:
 
 
 def _work(planned: PlanWindow, language: str) -> Iterator[str]:
+    if planned.declared is not None:
+        yield escape(printable(planned.declared.reason))
     counts: Counter[str] = Counter()
     for assignment in planned.assignments:
         for item in assignment.work:

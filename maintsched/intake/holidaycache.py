@@ -7,7 +7,6 @@ out, because it only saves time.
 
 import json
 import os
-import re
 from collections.abc import Mapping
 from datetime import date
 from importlib.util import find_spec
@@ -40,13 +39,17 @@ class HolidayCache:
 
 
 def library_version() -> str:
-    """Return the version of the installed `holidays` library, without importing it."""
+    """Return the version of the installed `holidays` library, without importing it.
+
+    It is read off the name of the folder that installers put beside a package; without one, the time the library's
+    file was written stands in.
+    """
     spec = find_spec("holidays")
     if spec is None or spec.origin is None:
         return "none"
-    text = (Path(spec.origin).parent / "version.py").read_text(encoding="utf-8")
-    found = re.search(r'__version__ = "([^"]+)"', text)
-    return found[1] if found else "unknown"
+    origin = Path(spec.origin)
+    names = [folder.stem for folder in origin.parent.parent.glob("holidays-*.dist-info")]
+    return names[0].removeprefix("holidays-") if len(names) == 1 else f"written {origin.stat().st_mtime_ns}"
 
 
 def _read(path: Path, version: str) -> dict[str, Any]:

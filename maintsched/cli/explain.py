@@ -1,0 +1,37 @@
+"""`maintsched explain`: why a date is what it is."""
+
+import json
+
+import click
+
+from maintsched.cli.options import contract_options, open_contract, open_fleet, option, present
+from maintsched.errors import printable
+from maintsched.report.explanation import explain as explained
+
+
+@click.command()
+@click.argument("subject", metavar="ID")
+@option("--json", "as_json", is_flag=True, help="Print JSON.")
+@contract_options
+def explain(subject: str, as_json: bool, contract_name: str, fleet_files: tuple[str, ...], now: str | None) -> None:
+    """Say why a date is what it is: the clause, the reading of it, and the facts.
+
+    ID is a window (monthly/2026-12, critical/<key>), an instance, deferral/<instance>/<release>, freeze/<key> or
+    release/<version>.
+
+    \b
+    Examples:
+      maintsched explain monthly/2026-12
+      maintsched explain acme-prod --fleet fleet.toml
+    """
+    contract = open_contract(contract_name)
+    fleet, facts = open_fleet(contract, fleet_files)
+    paragraphs = explained(contract, fleet, facts, subject, now=present(contract, now))
+    if as_json:
+        listed = [{"title": each.title, "lines": list(each.lines)} for each in paragraphs]
+        click.echo(json.dumps(listed, ensure_ascii=False, indent=2))
+        return
+    for paragraph in paragraphs:
+        click.secho(printable(paragraph.title), bold=True)
+        for line in paragraph.lines:
+            click.echo(f"  {printable(line)}")

@@ -1,0 +1,221 @@
+"""Why: what is known of a window, an instance, a deferral, a freeze or a release, as titled lines of text."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+from maintsched.contract import Contract, Explained
+from maintsched.deadlines import explain_deferral_limit, explain_reminder_deadline
+from maintsched.errors import UnknownName
+from maintsched.facts import Facts, Freeze, WindowKind
+from maintsched.fleet import Fleet, instance_url
+from maintsched.localtime import start_of_day, utc
+from maintsched.notices import recipients
+from maintsched.plan import Plan, PlanWindow, make_plan
+from maintsched.readings import ReminderReading
+from maintsched.releases import RunningDeferral, track_at, wave_of
+from maintsched.spans import Span
+from maintsched.windows import declared_window, schedule
+
+LOOK_AHEAD = timedelta(days=400)
+"""How far ahead windows are looked for that concern an instance, a freeze or a release."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Paragraph:
+    """Some lines under a title."""
+
+    title: str
+    lines: tuple[str, ...]
+
+
+def explain(contract: Contract, fleet: Fleet, facts: Facts, subject: str, *, now: datetime) -> list[Paragraph]:
+    """Return why things are as they are for `subject`.
+
+    A subject is the id of a window (monthly/2026-12), the key of an instance, deferral/<instance>/<release>,
+    freeze/<key> or release/<version>. Raises `UnknownName` where nothing is called so.
+    """
+    kind, _, name = subject.partition("/")
+    start = _start_of(contract, facts, subject)
+    if start is not None:
+        return _explain_window(contract, fleet, facts, subject, start, now)
+    if kind == "deferral" and any(deferral.id == name for deferral in facts.deferrals):
+        return _explain_deferral(contract, fleet, facts, name, now)
+    if kind == "freeze" and any(freeze.key == name for freeze in facts.freezes):
+        return _explain_freeze(contract, fleet, facts, name, now)
+    if kind == "release" and any(str(release.version) == name for release in facts.releases):
+        return _explain_release(contract, fleet, facts, name, now)
+    key = name if kind == "instance" else subject
+    if key in fleet.owners:
+        return _explain_instance(contract, fleet, facts, key, now)
+    raise UnknownName("id", found=subject, known=_known(contract, fleet, facts, now))
+
+
+def _known(contract: Contract, fleet: Fleet, facts: Facts, now: datetime) -> list[str]:
+    plan = make_plan(contract, Fleet(), Facts(), _ahead(now), now=now)
+    return [
+        *(planned.window.id for planned in plan.windows[:3]),
+        *(window.id for window in facts.windows),
+        *(f"deferral/{deferral.id}" for deferral in facts.deferrals),
+        *(f"freeze/{freeze.key}" for freeze in facts.freezes),
+        *(f"release/{release.version}" for release in facts.releases),
+        *fleet.owners,
+    ]
+
+
+def _ahead(start: datetime) -> Span:
+    return Span(start=start, end=utc(start) + LOOK_AHEAD)
+
+
+def _start_of(contract: Contract, facts: Facts, subject: str) -> datetime | None:
+    declared = next((window for window in facts.windows if window.id == subject), None)
+    if declared is not None:
+        return declared_window(contract, declared).start
+    found = schedule(contract).window(subject)
+    return found.start if found else None
+
+
+def _explain_window(
+    contract: Contract, fleet: Fleet, facts: Facts, subject: str, start: datetime, now: datetime
+) -> list[Paragraph]:
+    span = Span(start=start, end=utc(start) + timedelta(microseconds=1))
+    plan = make_plan(contract, fleet, facts, span, now=now)
+    planned = next((each for each in plan.windows if each.window.id == subject), None)
+    if planned is None:
+        return [Paragraph(title=subject, lines=("cancelled",))]
+    window = planned.window
+    found = [
+        Paragraph(title=f"{subject} starts", lines=tuple(_said(window.explained))),
+        Paragraph(title="ends", lines=(_instant(window.end),)),
+    ]
+    for notice in planned.notices:
+        margin = f"in support hours, {contract.notice.margin} or more before the deadline (notice.margin)"
+        at_once = "at once: emergency work is told as soon as it is planned"
+        why = at_once if window.kind is WindowKind.EMERGENCY else margin
+        found.append(Paragraph(title=f"{notice.kind} is due", lines=tuple(_said(notice.due))))
+        found.append(Paragraph(title=f"{notice.kind} goes out", lines=(_instant(notice.send_at), why)))
+    if window.kind is WindowKind.MONTHLY:
+        found.append(Paragraph(title="other readings", lines=tuple(_other_readings(contract, start))))
+    if planned.clock_change is not None:
+        found.append(Paragraph(title="clock change", lines=(str(planned.clock_change),)))
+    found.append(Paragraph(title="goes in", lines=tuple(_work(planned)) or ("nothing",)))
+    return found + _conflicts(plan)
+
+
+def _instant(at: datetime) -> str:
+    return f"{at.isoformat()} ({at.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC)"
+
+
+def _said(explained: Explained) -> Iterator[str]:
+    yield ("before " if explained.exclusive else "") + _instant(explained.at)
+    yield f"clause {explained.clause}, reading {explained.reading}"
+    yield from (f"{name}: {value}" for name, value in explained.facts)
+
+
+def _other_readings(contract: Contract, start: datetime) -> Iterator[str]:
+    for reading in ReminderReading:
+        if reading is not contract.monthly.reminder_reading:
+            explained = explain_reminder_deadline(contract, start, reading)
+            bound = "before" if explained.exclusive else "by"
+            yield f"monthly.reminder_reading = {reading}: {bound} {_instant(explained.at)}"
+
+
+def _work(planned: PlanWindow, only: str | None = None) -> Iterator[str]:
+    for assignment in planned.assignments:
+        keys = [key for key in assignment.instances if only is None or key == only]
+        if not keys:
+            continue
+        names = ", ".join(keys[:3]) + (f" and {len(keys) - 3} more" if len(keys) > 3 else "")
+        for item in assignment.work:
+            what = f"{item.component} {item.release}" if item.release else item.component
+            yield f"{names}: {what} ({item.change_class}): {item.why}"
+        for held in assignment.held_back:
+            yield f"{names}: not {held.release.id} ({held.release.change_class}): {held.why}"
+
+
+def _conflicts(plan: Plan) -> list[Paragraph]:
+    lines = tuple(
+        f"{conflict.kind.replace('_', ' ')}, {conflict.subject}: {conflict.message} (clause {conflict.clause})"
+        for conflict in plan.all_conflicts
+    )
+    return [Paragraph(title="conflicts", lines=lines)] if lines else []
+
+
+def _explain_instance(contract: Contract, fleet: Fleet, facts: Facts, key: str, now: datetime) -> list[Paragraph]:
+    instance, customer = fleet.instance(key), fleet.owners[key]
+    told = ", ".join(contact.name for contact in recipients(contract, customer)) or "nobody"
+    plan = make_plan(contract, fleet, facts, _ahead(now), now=now, only=frozenset({key}))
+    lines = (
+        f"customer {customer.name}, package {customer.package}, told: {told}",
+        f"environment {instance.environment}, {instance_url(contract, customer, instance) or 'no URL'}",
+        f"track {track_at(contract, instance, facts.track_switches, now)}, wave {wave_of(contract, instance)}",
+        f"host {instance.host}, executor {instance.executor}" + ("" if instance.managed else ", unmanaged"),
+        f"installed: {', '.join(f'{name} {version}' for name, version in instance.versions.items()) or 'not known'}",
+    )
+    windows = [
+        Paragraph(title=planned.window.id, lines=(_instant(planned.window.start), *_work(planned, key)))
+        for planned in plan.windows[:6]
+    ]
+    return [Paragraph(title=f"instance {key}", lines=lines), *windows, *_conflicts(plan)]
+
+
+def _explain_deferral(contract: Contract, fleet: Fleet, facts: Facts, name: str, now: datetime) -> list[Paragraph]:
+    plan = make_plan(contract, fleet, facts, _ahead(now), now=now)
+    running: RunningDeferral = next(each for each in plan.deferrals if each.deferral.id == name)
+    into = f"{running.window.id}, {_instant(running.window.start)}" if running.window else "no window"
+    reminders = tuple(
+        f"{period} before: {_instant(period.before_instant(running.end, contract.zone, contract.clock_change).at)}"
+        for period in contract.deferral.remind
+    )
+    about = (
+        f"asked for until {_instant(running.deferral.until.astimezone(contract.zone))}",
+        f"reading deferral.after = {contract.deferral.after}",
+    )
+    return [
+        Paragraph(title=f"deferral {name} starts", lines=(_instant(running.start), "the window it would have gone in")),
+        Paragraph(title="latest possible end", lines=tuple(_said(explain_deferral_limit(contract, running.start)))),
+        Paragraph(title="ends", lines=(_instant(running.end), *about)),
+        Paragraph(title="the customer is reminded", lines=reminders),
+        Paragraph(title="goes in with", lines=(into,)),
+        *_conflicts(plan),
+    ]
+
+
+def _explain_freeze(contract: Contract, fleet: Fleet, facts: Facts, name: str, now: datetime) -> list[Paragraph]:
+    freeze: Freeze = next(each for each in facts.freezes if each.key == name)
+    begin = start_of_day(freeze.start.astimezone(contract.zone).date() - timedelta(days=7), contract.zone)
+    plan = make_plan(contract, fleet, facts, Span(start=begin, end=freeze.end), now=now)
+    scope = ", ".join((*freeze.customers, *freeze.instances)) or "the whole fleet"
+    state = "over" if utc(freeze.end) <= utc(now) else "running" if utc(freeze.start) <= utc(now) else "ahead"
+    over = tuple(
+        f"{planned.window.id}: {conflict.message}"
+        for planned in plan.windows
+        for conflict in planned.conflicts
+        if conflict.kind == "freeze_over_window" and f"freeze {name} " in conflict.message
+    )
+    lines = (
+        f"from {_instant(freeze.start.astimezone(contract.zone))}",
+        f"until {_instant(freeze.end.astimezone(contract.zone))}, when it ends by itself",
+        f"keeps {', '.join(freeze.classes)} changes out of {scope}",
+        f"reason: {freeze.reason}",
+    )
+    return [
+        Paragraph(title=f"freeze {name} is {state}", lines=lines),
+        Paragraph(title="over windows", lines=over or ("none",)),
+    ]
+
+
+def _explain_release(contract: Contract, fleet: Fleet, facts: Facts, name: str, now: datetime) -> list[Paragraph]:
+    release = next(each for each in facts.releases if str(each.version) == name)
+    plan = make_plan(contract, fleet, facts, _ahead(now), now=now)
+    lines = (
+        f"{release.component}, {release.change_class}, on {', '.join(release.tracks) or 'every track'}",
+        f"available since {_instant(release.available_at.astimezone(contract.zone))}",
+        *((release.changes,) if release.changes else ()),
+    )
+    found = [Paragraph(title=f"release {name}", lines=lines)]
+    for planned in plan.windows:
+        said = tuple(line for line in _work(planned) if f"{release.id} (" in line)
+        if said:
+            found.append(Paragraph(title=planned.window.id, lines=said))
+    return found
