@@ -36,7 +36,9 @@ if TYPE_CHECKING:
         earliest_start,
         explain_deferral_limit,
         explain_earliest_start,
+        explain_offered_start,
         explain_reminder_deadline,
+        explain_send_at,
         offered_start,
         reminder_deadline,
         send_at,
@@ -98,7 +100,7 @@ _HOMES = {
     "maintsched.contract": "Contract Explained",
     "maintsched.deadlines": (
         "Classification classify deferral_limit earliest_start explain_deferral_limit explain_earliest_start "
-        "explain_reminder_deadline offered_start reminder_deadline send_at "
+        "explain_offered_start explain_reminder_deadline explain_send_at offered_start reminder_deadline send_at "
     ),
     "maintsched.errors": (
         "DeferralRefused FileError HolidaysUnknown InvalidValue MaintschedError NaiveDatetime "
@@ -207,8 +209,10 @@ __all__ = [
     "explain_deferral_limit",
     "explain_earliest_start",
     "explain_handover_due",
+    "explain_offered_start",
     "explain_provisioning_due",
     "explain_reminder_deadline",
+    "explain_send_at",
     "handover_due",
     "instance_url",
     "last_window",

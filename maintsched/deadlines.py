@@ -90,9 +90,25 @@ def offered_start(contract: Contract, now: datetime, step: timedelta = timedelta
     The announcement counts when it is accepted, not when it is entered: the lead time, `notice.hold` and
     `notice.delivery_margin` are added to `now`, rounded up to a multiple of `step` on the UTC time line.
     """
-    at = utc(now, "now") + contract.critical.lead + contract.notice.hold + contract.notice.delivery_margin
+    return explain_offered_start(contract, now, step).at
+
+
+def explain_offered_start(contract: Contract, now: datetime, step: timedelta = timedelta(minutes=15)) -> Explained:
+    """Say why `offered_start` is what it is."""
+    terms = contract.notice
+    at = utc(now, "now") + contract.critical.lead + terms.hold + terms.delivery_margin
     epoch = datetime(2000, 1, 1, tzinfo=UTC)
-    return (epoch + -((epoch - at) // step) * step).astimezone(contract.zone)
+    return Explained(
+        at=(epoch + -((epoch - at) // step) * step).astimezone(contract.zone),
+        clause=contract.clauses.critical,
+        reading="elapsed, rounded up",
+        facts=(
+            ("now", now.isoformat()),
+            ("critical.lead", str(contract.critical.lead)),
+            ("notice.hold", str(terms.hold)),
+            ("notice.delivery_margin", str(terms.delivery_margin)),
+        ),
+    )
 
 
 def notice_deadline(contract: Contract, kind: WindowKind, start: datetime) -> Explained:
@@ -114,8 +130,18 @@ def send_at(contract: Contract, deadline: datetime) -> datetime:
 
     An opening leaves the whole working day for whatever a mail may meet.
     """
+    return explain_send_at(contract, deadline).at
+
+
+def explain_send_at(contract: Contract, deadline: datetime) -> Explained:
+    """Say why `send_at` is what it is."""
     latest = shift(utc(deadline, "deadline"), -contract.notice.margin, contract.zone)
-    return support_hours(contract).opening_at_or_before(latest).astimezone(contract.zone)
+    return Explained(
+        at=support_hours(contract).opening_at_or_before(latest).astimezone(contract.zone),
+        clause=contract.clauses.told,
+        reading="the last opening of support at or before deadline - notice.margin",
+        facts=(("deadline", deadline.isoformat()), ("notice.margin", str(contract.notice.margin))),
+    )
 
 
 def deferral_limit(contract: Contract, start: datetime) -> datetime:

@@ -25,6 +25,7 @@ WORDS = {
         "when": "when",
         "notice": "notice goes out, and is due",
         "work": "goes in",
+        "notes": "notes",
         "before": "before",
         "by": "by",
         "conflict": "conflict",
@@ -43,6 +44,7 @@ WORDS = {
         "when": "wann",
         "notice": "Mitteilung geht raus, muss raus",
         "work": "kommt hinein",
+        "notes": "Hinweise",
         "before": "vor",
         "by": "bis",
         "conflict": "Konflikt",
@@ -89,7 +91,7 @@ def _windows(plan: Plan, now: datetime, language: str) -> Table:
     table.add_column(words["when"], no_wrap=True)
     table.add_column(words["notice"], no_wrap=True)
     if any(details):
-        table.add_column(words["work"], ratio=1)
+        table.add_column(words["work" if any(planned.assignments for planned in plan.windows) else "notes"], ratio=1)
     for planned, lines in zip(plan.windows, details, strict=True):
         cells = [_name(planned), _when(planned, now, language), _notice(planned, language)]
         table.add_row(*cells, *(["\n".join(lines)] if any(details) else []))
