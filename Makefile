@@ -2,6 +2,8 @@
 #   PYTHON=...       which Python to build on (default: the newest that works)
 #   WORKERS=4        how many processes the tests use
 #   PYTEST_ARGS=...  more arguments for pytest
+#   MUTATIONS=...    how many changed files `make fuzz` reads
+#   SEED=...         where their randomness begins (default: somewhere new; a failure says where)
 
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
@@ -12,11 +14,13 @@ MAKEFLAGS += --no-print-directory
 PYTHON ?=
 WORKERS ?= 2
 PYTEST_ARGS ?=
+MUTATIONS ?= 200000
+SEED ?= $(shell date +%s)
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
-.PHONY: help demo test check bench mutants fuzz format wheel-test clean
+.PHONY: help demo test check bench mutants fuzz format reference wheel-test clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -42,12 +46,16 @@ mutants: $(VENV)/.dev ## change the pure modules in small ways and see whether a
 	$(BIN)/mutmut run
 	$(BIN)/mutmut results
 
-fuzz: $(VENV)/.dev ## run the property tests long and with fresh random cases
-	HYPOTHESIS_PROFILE=fuzz $(BIN)/python -m pytest -n $(WORKERS) -m hypothesis $(PYTEST_ARGS)
+fuzz: $(VENV)/.dev ## run the property tests and the changed files long and with fresh random cases
+	HYPOTHESIS_PROFILE=fuzz MAINTSCHED_MUTATIONS=$(MUTATIONS) MAINTSCHED_SEED=$(SEED) \
+		$(BIN)/python -m pytest -n $(WORKERS) -m 'hypothesis or fuzz' $(PYTEST_ARGS)
 
 format: $(VENV)/.dev ## format the code and mend what the linter can mend
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
+
+reference: $(VENV)/.dev ## write the generated pages of the docs, renew what their examples print
+	$(BIN)/python -m tools.make_reference --transcripts
 
 wheel-test: $(VENV)/.dev ## build sdist and wheel, try the wheel in a fresh environment
 	tools/wheel_test.sh $(BIN)/python

@@ -70,7 +70,16 @@ if TYPE_CHECKING:
         TrackSwitch,
         WindowKind,
     )
-    from maintsched.fleet import BackupRule, Contact, Customer, Fleet, Instance, instance_url
+    from maintsched.fleet import (
+        BackupRule,
+        CalendarMethod,
+        Contact,
+        Customer,
+        Fleet,
+        Instance,
+        Language,
+        instance_url,
+    )
     from maintsched.intake import builtin_contracts, load_contract, load_fleet
     from maintsched.localtime import Elapsed, Period
     from maintsched.plan import Plan, PlanWindow, make_plan
@@ -111,7 +120,7 @@ _HOMES = {
         "Impact Maintenance Outage OutageCause Release TrackSwitch "
         "WindowKind "
     ),
-    "maintsched.fleet": "BackupRule Contact Customer Fleet Instance instance_url",
+    "maintsched.fleet": "BackupRule CalendarMethod Contact Customer Fleet Instance Language instance_url",
     "maintsched.intake": "builtin_contracts load_contract load_fleet",
     "maintsched.localtime": "Elapsed Period",
     "maintsched.plan": "Plan PlanWindow make_plan",
@@ -156,6 +165,7 @@ sys.modules[__name__].__class__ = _Package
 __all__ = [
     "Availability",
     "BackupRule",
+    "CalendarMethod",
     "ChangeClass",
     "Classification",
     "Conflict",
@@ -177,6 +187,7 @@ __all__ = [
     "Impact",
     "Instance",
     "InvalidValue",
+    "Language",
     "Maintenance",
     "MaintschedError",
     "NaiveDatetime",

@@ -75,7 +75,8 @@ def availability(  # the month and what is known of it
     deducted, late = _maintained(contract, maintenance)
     down = _down(contract, outages, end if now is None else min(end, ceil(utc(now, "now").timestamp())))
     deducted = clip(deducted, start, end)
-    counted = length(subtract(clip([*down, *late], start, end), deducted))
+    left = clip(subtract([*down, *late], deducted), start, end)
+    counted = sum(until - since for since, until in left)  # disjoint, so that no second is counted twice
     return _result(contract, month, month_seconds=end - start, deducted=length(deducted), counted=counted)
 
 
@@ -108,9 +109,8 @@ def _down(contract: Contract, outages: Iterable[Outage], open_end: int) -> Pairs
     spans = []
     for outage in outages:
         if outage.critical and not outage.customer_caused and not outage.data_restore and outage.cause not in excused:
-            start = int(outage.start.timestamp())
-            end = open_end if outage.end is None else -int(-outage.end.timestamp() // 1)
-            spans.append((start, end))
+            end = open_end if outage.end is None else ceil(outage.end.timestamp())
+            spans.append((floor(outage.start.timestamp()), end))
     return spans
 
 
@@ -145,11 +145,12 @@ def _is_planned(contract: Contract, work: Maintenance) -> bool:
 
 
 def _deducted(contract: Contract, work: Maintenance) -> tuple[int, int]:
-    start = work.start
+    start, end = ceil(work.start.timestamp()), floor(work.end.timestamp())
     if contract.availability.deduct is Deduct.WORKED and work.started_at is not None:
-        start = max(start, work.started_at, key=utc)
-    end = min(work.end, work.completed_at or work.end, key=utc)
-    return ceil(start.timestamp()), floor(end.timestamp())
+        start = max(start, ceil(work.started_at.timestamp()))
+    if work.completed_at is not None:
+        end = min(end, floor(work.completed_at.timestamp()))
+    return start, end
 
 
 def _outside(work: Maintenance) -> Pairs:

@@ -14,7 +14,7 @@ from maintsched.localtime import Elapsed, elapsed, settle, utc
 from maintsched.notices import PlannedNotice, recipients
 from maintsched.profiles import NOTHING, Profile, Slot, Work
 from maintsched.recurrence import Recurrence
-from maintsched.releases import RunningDeferral
+from maintsched.releases import RunningDeferral, track_at
 
 
 class ConflictKind(StrEnum):
@@ -85,10 +85,9 @@ def notice_conflicts(
     """Return what is wrong with the announcement of a window: too late, or no longer possible."""
     window, announced_at = slot.window, slot.declared.announced_at if slot.declared else None
     if announced_at is not None:
-        if (
-            window.kind is WindowKind.CRITICAL
-            and classify(contract, window.start, announced_at) is not Classification.PLANNED
-        ):
+        if window.kind is WindowKind.EMERGENCY:
+            return
+        if classify(contract, window.start, announced_at) is not Classification.PLANNED:
             late = shortfall(contract, window.start, announced_at)
             first = earliest_start(contract, announced_at)
             yield Conflict(
@@ -99,11 +98,14 @@ def notice_conflicts(
                 clause=contract.clauses.emergency,
                 instances=slot.named,
             )
+            return
+        told_at = announced_at
+    elif now is None or utc(window.start) <= utc(now):
         return
-    if now is None or utc(window.start) <= utc(now):
-        return
+    else:
+        told_at = now
     for notice in notices:
-        if notice.missed_at(now):
+        if notice.missed_at(told_at):
             yield Conflict(
                 kind=ConflictKind.DEADLINE_PAST,
                 subject=window.id,
@@ -179,7 +181,9 @@ def reach_conflicts(contract: Contract, facts: Facts, slot: Slot, profiles: Iter
             )
 
 
-def deferral_conflicts(contract: Contract, fleet: Fleet, deferrals: Iterable[RunningDeferral]) -> Iterator[Conflict]:
+def deferral_conflicts(
+    contract: Contract, fleet: Fleet, facts: Facts, deferrals: Iterable[RunningDeferral]
+) -> Iterator[Conflict]:
     """Return the deferrals that are too long, that nothing ends, or that have no effect."""
     for running in deferrals:
         deferral, found = running.deferral, []
@@ -194,6 +198,10 @@ def deferral_conflicts(contract: Contract, fleet: Fleet, deferrals: Iterable[Run
             found.append((ConflictKind.DEFERRAL_NEVER_ENDS, message))
         if installed is not None and installed >= deferral.release:
             message = f"{installed} is installed already: withdraw the deferral, it holds other releases back"
+            found.append((ConflictKind.DEFERRAL_WITHOUT_EFFECT, message))
+        track = track_at(contract, instance, facts.track_switches, running.end)
+        if running.release.tracks and track not in running.release.tracks:
+            message = f"{deferral.release} does not ship on track {track}: withdraw the deferral, it holds others back"
             found.append((ConflictKind.DEFERRAL_WITHOUT_EFFECT, message))
         for kind, message in found:
             yield Conflict(

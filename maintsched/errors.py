@@ -45,7 +45,7 @@ class InvalidValue(MaintschedError, ValueError):
         self.field = field
         self.subject = subject
         about = f"{subject[0]} {subject[1]}: " if subject else ""
-        super().__init__(f"{about}{what}: expected {expected}, got {show(found)}")
+        super().__init__(printable(f"{about}{what}: expected {expected}, got {show(found)}"))
 
 
 class NaiveDatetime(InvalidValue):
@@ -113,8 +113,12 @@ class FileError(MaintschedError):
         self.expected = expected
         self.found = found
         place = printable(path) + (f", line {line}" if line else "")
-        subject = f"{printable(key)}: " if key else ""
-        super().__init__(f"{place}: {subject}expected {expected}, found {found}")
+        subject = f"{printable(key[:KEY_SHOWN])}: " if key else ""
+        super().__init__(f"{place}: {subject}expected {printable(expected)}, found {printable(found)}")
+
+
+KEY_SHOWN = 200
+"""Characters of a key that a message shows; keys of files in order are shorter."""
 
 
 def printable(text: str) -> str:
@@ -124,7 +128,10 @@ def printable(text: str) -> str:
 
 def show(value: object, limit: int = 80) -> str:
     """Return `value` as it may stand in a message: quoted, printable, cut at `limit` characters."""
-    text = f'"{printable(value)}"' if isinstance(value, str) else printable(str(value))
+    try:
+        text = f'"{printable(value[:limit])}"' if isinstance(value, str) else printable(str(value)[: limit + 1])
+    except ValueError:  # Python writes no number of more than 4,300 digits
+        text = "a number with too many digits"
     return text if len(text) <= limit else text[: limit - 1] + "…"
 
 
@@ -142,5 +149,5 @@ def nearest(name: str, known: Iterable[str]) -> str | None:
     """Return the known name most like `name`, or None where none is near."""
     import difflib  # only wanted when something is wrong
 
-    found = difflib.get_close_matches(name, list(known), n=1, cutoff=0.6)
+    found = difflib.get_close_matches(name[:100], list(known), n=1, cutoff=0.6)
     return found[0] if found else None

@@ -1,6 +1,6 @@
 """What was declared: windows, releases, deferrals, freezes, outages, consents, track switches."""
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Hashable, Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
@@ -9,8 +9,9 @@ from maintsched.contract import Contract
 from maintsched.errors import InvalidValue, UnknownName
 from maintsched.fleet import Fleet
 from maintsched.grammar import require_key, require_text
-from maintsched.localtime import Elapsed, utc
+from maintsched.localtime import Elapsed, elapsed, utc
 from maintsched.spans import Span
+from maintsched.terms import WINDOW_MAX, require_between
 from maintsched.version import Version
 
 
@@ -94,10 +95,12 @@ class DeclaredWindow:
         if (self.end is None) == (self.duration is None):
             found = "both" if self.end else "neither"
             raise InvalidValue("end", expected="either end or duration", found=found, field="duration")
-        if self.duration is not None and not Elapsed(0) < self.duration <= Elapsed(days=7):
-            expected = "more than 0 and at most 168 h"
-            raise InvalidValue("duration", expected=expected, found=self.duration, field="duration")
+        if self.duration is not None:
+            require_between("duration", self.duration, Elapsed(minutes=1), WINDOW_MAX)
         _ordered("end", self.start, self.end)
+        if self.end is not None and elapsed(self.start, self.end) > WINDOW_MAX:
+            expected = f"an end at most {WINDOW_MAX} after its start"
+            raise InvalidValue("end", expected=expected, found=self.end.isoformat(), field="end")
 
     @property
     def id(self) -> str:
@@ -130,6 +133,8 @@ class Release:
         """Refuse a class that no release has, and bad texts."""
         _aware("available_at", self.available_at)
         require_text("changes", self.changes, empty=True)
+        if self.estimate is not None:
+            require_between("estimate", self.estimate, Elapsed(minutes=1), WINDOW_MAX)
         if self.change_class is ChangeClass.OS:
             raise InvalidValue("class", expected="minor, major or security", found=self.change_class, field="class")
 
@@ -213,7 +218,7 @@ class Outage:
     """
 
     start: datetime
-    end: datetime | None
+    end: datetime | None = None
     critical: bool = True
     customer_caused: bool = False
     data_restore: bool = False
@@ -299,15 +304,18 @@ class Facts:
 
     def __post_init__(self) -> None:
         """Refuse two windows, releases, deferrals or freezes of one name."""
-        for name, ids in (
-            ("window", [window.id for window in self.windows]),
-            ("release", [f"{release.component} {release.version.numbers}" for release in self.releases]),
-            ("deferral", [f"{deferral.instance} {deferral.release.numbers}" for deferral in self.deferrals]),
-            ("freeze", [freeze.key for freeze in self.freezes]),
-        ):
-            if len(set(ids)) < len(ids):
-                twice = next(entry for entry in ids if ids.count(entry) > 1)
-                raise InvalidValue(name, expected=f"each {name} once", found=twice, field=name)
+        things: tuple[tuple[str, list[tuple[Hashable, str]]], ...] = (
+            ("window", [(window.id, window.id) for window in self.windows]),
+            ("release", [((each.component, each.version), each.id) for each in self.releases]),
+            ("deferral", [((each.instance, each.release), each.id) for each in self.deferrals]),
+            ("freeze", [(freeze.key, freeze.key) for freeze in self.freezes]),
+        )
+        for kind, named in things:
+            seen = set()
+            for same, name in named:  # 12.1 and 12.1.0 are one version with two names
+                if same in seen:
+                    raise InvalidValue(kind, expected=f"each {kind} once", found=name, field=kind)
+                seen.add(same)
 
 
 def check_facts(contract: Contract, fleet: Fleet, facts: Facts) -> None:

@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 
 from maintsched.contract import Contract
 from maintsched.errors import InvalidValue, UnknownName
-from maintsched.grammar import email_address, require_host, require_key, require_link, require_text
+from maintsched.grammar import email_address, require_host, require_key, require_link, require_once, require_text
 from maintsched.localtime import start_of_day
 from maintsched.recurrence import Frequency, Recurrence, Rule
 from maintsched.version import Version
@@ -65,8 +65,10 @@ class BackupRule:
         """Refuse a rule without times."""
         if not self.times:
             raise InvalidValue("times", expected="at least one time of day", found="none", field="times")
-        if any(at.tzinfo is not None for at in self.times):
-            raise InvalidValue("times", expected="wall clock times without offset", found=self.times, field="times")
+        for at in self.times:
+            if at.tzinfo is not None:
+                raise InvalidValue("times", expected="wall clock times without offset", found=at, field="times")
+        require_once("times", "each time once", self.times)
         Recurrence(rule=self.rule, anchor=self.anchor)
 
 
@@ -109,8 +111,7 @@ class Instance:
             raise InvalidValue(
                 "ends_on", expected=f"no day before {self.starts_on}", found=self.ends_on, field="ends_on"
             )
-        if len(set(self.components)) < len(self.components):
-            raise InvalidValue("components", expected="each component once", found=self.components, field="components")
+        require_once("components", "each component once", self.components)
         object.__setattr__(self, "versions", MappingProxyType(dict(self.versions)))
 
 
@@ -133,13 +134,7 @@ class Customer:
         require_text("name", self.name)
         if self.sender is not None:
             object.__setattr__(self, "sender", email_address("sender", self.sender))
-        _once("contact", [contact.key for contact in self.contacts])
-
-
-def _once(field_name: str, keys: list[str]) -> None:
-    if len(set(keys)) < len(keys):
-        twice = next(key for key in keys if keys.count(key) > 1)
-        raise InvalidValue(field_name, expected="each key once", found=twice, field=field_name)
+        require_once("contact", "each key once", [contact.key for contact in self.contacts])
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -150,11 +145,8 @@ class Fleet:
 
     def __post_init__(self) -> None:
         """Refuse keys that occur twice."""
-        customers = [customer.key for customer in self.customers]
-        if len(set(customers)) < len(customers):
-            _once("customer", customers)
-        if len(self.owners) < sum(len(customer.instances) for customer in self.customers):
-            _once("instance", [instance.key for instance in self.instances()])
+        require_once("customer", "each key once", [customer.key for customer in self.customers])
+        require_once("instance", "each key once", [instance.key for instance in self.instances()])
 
     @cached_property
     def owners(self) -> Mapping[str, Customer]:

@@ -1,11 +1,12 @@
 """Public holidays of one region, by the `holidays` library, for the years that it knows."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import date, timedelta
 from typing import Protocol
 
-from maintsched.errors import HolidaysUnknown, UnknownName
+from maintsched.errors import HolidaysUnknown, InvalidValue, UnknownName
 from maintsched.localtime import FIRST_YEAR
 
 LAST_KNOWN_YEAR = 2100
@@ -25,12 +26,16 @@ def from_library(country: str, subdivision: str | None, language: str | None, ye
 
     known = holidays.list_supported_countries(include_aliases=False)
     if country not in known:
-        raise UnknownName("country of the holiday calendar", found=country, known=sorted(known))
+        raise UnknownName(
+            "country of the holiday calendar", found=country, known=sorted(known), field="holidays.country"
+        )
     if subdivision is not None and subdivision not in known[country]:
-        raise UnknownName(f"subdivision of {country}", found=subdivision, known=known[country])
+        what = f"subdivision of {country}"
+        raise UnknownName(what, found=subdivision, known=known[country], field="holidays.subdivision")
     entry = holidays.country_holidays(country, subdiv=subdivision)
     if language is not None and language not in entry.supported_languages:
-        raise UnknownName(f"language of the holidays of {country}", found=language, known=entry.supported_languages)
+        what, known_here = f"language of the holidays of {country}", entry.supported_languages
+        raise UnknownName(what, found=language, known=known_here, field="holidays.language")
     spoken = language or entry.default_language  # left open, it would follow the language of this machine
     calendar = holidays.country_holidays(country, subdiv=subdivision, years=year, expand=False, language=spoken)
     if not max(FIRST_YEAR, calendar.start_year) <= year <= min(LAST_KNOWN_YEAR, calendar.end_year) or not calendar:
@@ -59,6 +64,16 @@ class HolidayCalendar:
     _years: dict[int, Mapping[date, str]] = field(
         default_factory=dict, init=False, compare=False, repr=False, metadata={"from_file": False}
     )
+
+    def __post_init__(self) -> None:
+        """Refuse what no code looks like; whether the library knows it shows when the first holiday is asked for."""
+        for name, text, grammar, expected in (
+            ("country", self.country, "[A-Z]{2}", "an ISO 3166-1 code such as DE"),
+            ("subdivision", self.subdivision, "[A-Z0-9]{1,3}|[A-Z][A-Za-zã ]{2,30}", "a subdivision such as BW"),
+            ("language", self.language, "[a-z]{2,3}(_[A-Z]{2})?", "a language code such as de or en_US"),
+        ):
+            if text is not None and not re.fullmatch(grammar, text):
+                raise InvalidValue(name, expected=expected, found=text, field=name)
 
     @property
     def region(self) -> str:

@@ -12,7 +12,8 @@ from calendar import monthrange
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta, tzinfo
 from enum import StrEnum
-from typing import Self
+from functools import lru_cache
+from typing import NamedTuple, Self
 
 from maintsched.errors import InvalidValue, NaiveDatetime, OutOfRange
 
@@ -37,8 +38,7 @@ class ClockCase(StrEnum):
     FOLD = "fold"  # exists twice: clocks went back over it
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Settled:
+class Settled(NamedTuple):
     """A wall clock time settled to one instant: `at` (aware, in its zone) and the `case` it was."""
 
     at: datetime
@@ -47,15 +47,22 @@ class Settled:
 
 def settle(wall: datetime, zone: tzinfo, choice: Choice = Choice.EARLIER) -> Settled:
     """Return the instant that the naive `wall` clock time means in `zone`."""
-    before = wall.replace(tzinfo=zone, fold=0).utcoffset()
-    after = wall.replace(tzinfo=zone, fold=1).utcoffset()
+    once, again = _both_folds(wall.time())
+    first = datetime.combine(wall, once, zone)
+    before, after = zone.utcoffset(first), zone.utcoffset(datetime.combine(wall, again, zone))
     if before is None or after is None:
         raise InvalidValue("zone", expected="a zone that knows its offset", found=zone)
     if before == after:
-        return Settled(at=wall.replace(tzinfo=zone, fold=0), case=ClockCase.ORDINARY)
+        return Settled(at=first, case=ClockCase.ORDINARY)
     offset = max(before, after) if choice is Choice.EARLIER else min(before, after)
     at = (wall - offset).replace(tzinfo=UTC).astimezone(zone)
     return Settled(at=at, case=ClockCase.GAP if before < after else ClockCase.FOLD)
+
+
+@lru_cache(maxsize=256)  # a contract has few times of day, and `replace` costs more than all else in `settle`
+def _both_folds(at: time) -> tuple[time, time]:
+    """Return a time of day as the first and as the second of its kind on one day."""
+    return at.replace(fold=0), at.replace(fold=1)
 
 
 def start_of_day(day: date, zone: tzinfo, choice: Choice = Choice.EARLIER) -> datetime:
@@ -68,8 +75,14 @@ def utc(at: datetime, what: str = "instant") -> datetime:
     if at.utcoffset() is None:
         raise NaiveDatetime(what, at)
     if not FIRST_YEAR <= at.year <= LAST_YEAR:
-        raise OutOfRange(what, expected=f"a year from {FIRST_YEAR} to {LAST_YEAR}", found=at.isoformat())
+        require_year(at, what)
     return at.astimezone(UTC)
+
+
+def require_year(day: date, what: str) -> None:
+    """Refuse a date or datetime in a year outside 2000 to 2200."""
+    if not FIRST_YEAR <= day.year <= LAST_YEAR:
+        raise OutOfRange(what, expected=f"a year from {FIRST_YEAR} to {LAST_YEAR}", found=day.isoformat())
 
 
 def shift(at: datetime, by: timedelta, zone: tzinfo) -> datetime:

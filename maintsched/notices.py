@@ -34,11 +34,17 @@ class PlannedNotice:
     kind: NoticeKind
     send_at: datetime
     due: Explained
+    told_at: datetime | None = None
+    """When the last of those who have to be told was told, where that is known."""
 
     @property
     def deadline(self) -> datetime:
         """Latest instant; already too late itself where `due.exclusive`."""
         return self.due.at
+
+    def owed_at(self, now: datetime) -> bool:
+        """Say whether it should have gone out at `now` by the plan, and can still be in time."""
+        return self.told_at is None and utc(self.send_at) <= utc(now) and not self.missed_at(now)
 
     def missed_at(self, now: datetime) -> bool:
         """Say whether the deadline has passed at `now`."""
@@ -57,7 +63,8 @@ def planned_notices(
         at = (announced_at or now or due.at).astimezone(contract.zone)
     else:
         at = send_at(contract, due.at)
-    return (PlannedNotice(kind=KIND_OF_WINDOW[window.kind], send_at=at, due=due),)
+    told_at = announced_at.astimezone(contract.zone) if announced_at else None
+    return (PlannedNotice(kind=KIND_OF_WINDOW[window.kind], send_at=at, due=due, told_at=told_at),)
 
 
 def recipients(contract: Contract, customer: Customer) -> tuple[Contact, ...]:

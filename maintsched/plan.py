@@ -9,7 +9,6 @@ from collections.abc import Collection, Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime
 from heapq import merge
-from operator import attrgetter
 from typing import NamedTuple
 
 from maintsched import conflicts as find
@@ -44,13 +43,6 @@ class Assignment:
     held_back: tuple[HeldBack, ...] = ()
 
 
-def _rows(assignment: Assignment) -> Iterator[WorkRow]:
-    return (WorkRow(key, *item) for key in assignment.instances for item in assignment.work)
-
-
-_instance = attrgetter("instance")
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PlanWindow:
     """A window of a plan with its notices, its work and what goes against it."""
@@ -71,7 +63,8 @@ class PlanWindow:
     @property
     def work(self) -> Iterator[WorkRow]:
         """What goes in, one row an instance and component, in the order of the instances."""
-        return merge(*(_rows(assignment) for assignment in self.assignments), key=_instance)
+        work_of = {key: assignment.work for assignment in self.assignments for key in assignment.instances}
+        return (WorkRow(key, *item) for key in sorted(work_of) for item in work_of[key])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

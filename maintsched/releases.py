@@ -49,6 +49,8 @@ class RunningDeferral:
     """A deferral with its dates settled: it runs from `start` to `end` (not held), `end` never after `limit`."""
 
     deferral: Deferral
+    release: Release
+    """The release it holds back."""
     start: datetime
     end: datetime
     limit: datetime
@@ -81,7 +83,12 @@ def settle_deferral(contract: Contract, deferral: Deferral, release: Release, in
     if window is not None and ends is not None and utc(window.start) >= utc(ends):
         window = None
     return RunningDeferral(
-        deferral=deferral, start=start.astimezone(contract.zone), end=end, limit=limit, window=window
+        deferral=deferral,
+        release=release,
+        start=start.astimezone(contract.zone),
+        end=end,
+        limit=limit,
+        window=window,
     )
 
 

@@ -53,12 +53,12 @@ def union(pairs: Iterable[tuple[int, int]]) -> Pairs:
         return merged
     start, end = ordered[0]
     for next_start, next_end in ordered:
-        if next_start <= end:
-            end = max(end, next_end)
-        else:
+        if next_start > end:
             if start < end:
                 merged.append((start, end))
             start, end = next_start, next_end
+        elif next_end > end:
+            end = next_end
     if start < end:
         merged.append((start, end))
     return merged

@@ -10,11 +10,13 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta, timezone, tzinfo
 from enum import StrEnum
 from functools import lru_cache
+from typing import NamedTuple
 
-from maintsched.contract import Contract, Explained, ReactionTime
+from maintsched.contract import Contract, Explained
 from maintsched.errors import InvalidValue, UnknownName
-from maintsched.localtime import Elapsed, settle, start_of_day, utc
+from maintsched.localtime import Elapsed, require_year, settle, start_of_day, utc
 from maintsched.readings import Concurrent, NoHours, Premium24x7, ProvisioningEnd, SupportZone, weekday_numbers
+from maintsched.terms import ReactionTime
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
@@ -121,10 +123,10 @@ class SupportHours:
         index = bisect_right(closes, instant)
         return index < len(closes) and opens[index] <= instant
 
-    def due(self, opened_at: datetime, within: timedelta) -> datetime:
-        """Return the earliest instant at which support was open for `within` since `opened_at`, in UTC."""
-        instant, need = _micro(utc(opened_at)), within // _MICROSECOND
-        year = opened_at.astimezone(self.zone).year
+    def due(self, opened: datetime, within: timedelta) -> datetime:
+        """Return the earliest instant at which support was open for `within` since `opened`, both in UTC."""
+        instant, need = _micro(opened), within // _MICROSECOND
+        year = opened.astimezone(self.zone).year
         while True:
             opens, closes, before = self.year(year)
             index = bisect_right(closes, instant)
@@ -133,7 +135,7 @@ class SupportHours:
                 day = bisect_left(before, goal, lo=index + 1) - 1
                 reached = opens[day] + goal - before[day]
                 if reached <= closes[day]:
-                    return _EPOCH + timedelta(microseconds=reached)
+                    return _EPOCH + reached * _MICROSECOND
                 need = reached - closes[day]
             year += 1
 
@@ -144,12 +146,12 @@ class SupportHours:
             opens, _, _ = self.year(year)
             index = bisect_right(opens, instant)
             if index:
-                return _EPOCH + timedelta(microseconds=opens[index - 1])
+                return _EPOCH + opens[index - 1] * _MICROSECOND
         raise InvalidValue("support hours", expected="an opening within a year", found=at.isoformat())
 
 
 def _micro(at: datetime) -> int:
-    return (at.astimezone(UTC) - _EPOCH) // _MICROSECOND
+    return (at - _EPOCH) // _MICROSECOND  # one side is UTC: Python then counts on the UTC time line
 
 
 @lru_cache(maxsize=32)
@@ -159,7 +161,16 @@ def support_hours(contract: Contract, *, utc_1: bool = False) -> SupportHours:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ReactionDue:
+class Promise:
+    """What a contract promises for a package and a class of fault: a `time`, on a `clock`."""
+
+    time: ReactionTime
+    clock: Clock
+    clause: str
+    reading: str
+
+
+class ReactionDue(NamedTuple):
     """When a first reaction is due: `due_at` (None: reasonable effort), on which `clock`.
 
     `exclusive`: a reaction at `due_at` itself is late.
@@ -168,10 +179,23 @@ class ReactionDue:
     due_at: datetime | None
     exclusive: bool
     clock: Clock
-    clause: str
-    promise: ReactionTime
     opened_at: datetime
-    reading: str
+    promised: Promise
+
+    @property
+    def promise(self) -> ReactionTime:
+        """The promised reaction time."""
+        return self.promised.time
+
+    @property
+    def clause(self) -> str:
+        """The clause that promises it."""
+        return self.promised.clause
+
+    @property
+    def reading(self) -> str:
+        """The reading of the support hours that was used."""
+        return self.promised.reading
 
     @property
     def explained(self) -> Explained | None:
@@ -195,7 +219,7 @@ class ReactionDue:
         return reacted < due if self.exclusive else reacted <= due
 
 
-def reaction_due(  # five of these are the ticket
+def reaction_due(
     contract: Contract,
     package: str,
     severity: str,
@@ -211,34 +235,34 @@ def reaction_due(  # five of these are the ticket
     `called_at` is when the customer rang the hotline, which `reaction.premium_24x7 = ticket_and_call` asks for;
     `agreed` is a reaction time agreed with this customer in writing.
     """
+    promise = _promise(contract, package, severity, environment, agreed)
+    opened = utc(opened_at, "opened_at")
+    within = promise.time.within
+    due_at = None if within is None else _due_on(contract, promise.clock, within, opened, called_at)
+    return ReactionDue(due_at, promise.time.exclusive, promise.clock, opened_at, promise)
+
+
+@lru_cache(maxsize=1024)
+def _promise(contract: Contract, package: str, severity: str, environment: str, agreed: ReactionTime | None) -> Promise:
     if environment not in contract.environments:
         raise UnknownName("environment", found=environment, known=contract.environments)
-    if severity not in _TABLES:
-        raise UnknownName("severity", found=severity, known=_TABLES)
+    if severity not in tuple(Severity):
+        raise UnknownName("severity", found=severity, known=tuple(Severity))
     base = contract.package(package)
-    stated = severity if environment == contract.production else "minor"
-    promise = agreed or getattr(contract.reaction, stated)[base]
-    clock = _clock(contract, base, stated, promise)
-    due_at = None if promise.within is None else _due_on(contract, clock, promise.within, opened_at, called_at)
-    return ReactionDue(
-        due_at=due_at,
-        exclusive=promise.exclusive,
-        clock=clock,
+    stated = severity if environment == contract.production else Severity.MINOR
+    time: ReactionTime = agreed or getattr(contract.reaction, stated)[base]
+    return Promise(
+        time=time,
+        clock=_clock(contract, base, stated, time),
         clause=contract.clauses.reaction,
-        promise=promise,
-        opened_at=opened_at,
-        reading=_READINGS[contract.support.zone],
+        reading=f"support.zone = {contract.support.zone}",
     )
-
-
-_TABLES = tuple(str(each) for each in Severity)
-_READINGS = {zone: f"support.zone = {zone}" for zone in SupportZone}
 
 
 def _clock(contract: Contract, package: str, severity: str, promise: ReactionTime) -> Clock:
     if promise.within is None:
         return Clock.BEST_EFFORT
-    if severity == "critical" and package in contract.support.round_the_clock:
+    if severity == Severity.CRITICAL and package in contract.support.round_the_clock:
         return Clock.AROUND_THE_CLOCK
     if contract.support.no_hours is NoHours.ELAPSED and package not in contract.support.packages_with_hours:
         return Clock.ELAPSED
@@ -246,9 +270,9 @@ def _clock(contract: Contract, package: str, severity: str, promise: ReactionTim
 
 
 def _due_on(
-    contract: Contract, clock: Clock, within: Elapsed, opened_at: datetime, called_at: datetime | None
+    contract: Contract, clock: Clock, within: Elapsed, opened: datetime, called_at: datetime | None
 ) -> datetime:
-    opened = utc(opened_at, "opened_at")
+    """Return when `within` has passed on `clock` since `opened`, which is in UTC."""
     if clock is Clock.SUPPORT_HOURS:
         return _due_in_hours(contract, within, opened)
     if clock is Clock.ELAPSED or contract.reaction.premium_24x7 is Premium24x7.TICKET:
@@ -313,6 +337,7 @@ def explain_handover_due(contract: Contract, ended_on: date) -> Explained:
     """Say why `handover_due` is what it is."""
     if isinstance(ended_on, datetime):
         ended_on = utc(ended_on, "ended_on").astimezone(contract.zone).date()
+    require_year(ended_on, "ended_on")
     last = contract.handover.after(ended_on)
     at = start_of_day(last + timedelta(days=1), contract.zone, contract.clock_change)
     facts = (("subscription ended on", ended_on.isoformat()), ("handover", str(contract.handover)))

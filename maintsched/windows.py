@@ -5,15 +5,17 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from functools import lru_cache
+from operator import itemgetter
 
-from maintsched.contract import Contract, Explained, WindowOverride
-from maintsched.errors import InvalidValue, MaintschedError, NoWindow
+from maintsched.contract import Contract, Explained
+from maintsched.errors import InvalidValue, NoWindow
 from maintsched.facts import DeclaredWindow, WindowKind
 from maintsched.holidaycalendar import LAST_KNOWN_YEAR, HolidayCalendar
-from maintsched.localtime import FIRST_YEAR, ClockCase, Elapsed, settle, utc
+from maintsched.localtime import FIRST_YEAR, LAST_YEAR, ClockCase, Elapsed, settle, utc
 from maintsched.readings import OnHoliday, weekday_numbers
 from maintsched.recurrence import Recurrence
 from maintsched.spans import Span
+from maintsched.terms import WindowOverride
 
 OVERRIDE_REACH = timedelta(days=62)
 """A window may be overridden to start at most this far from the rule's start."""
@@ -110,10 +112,16 @@ class Schedule:
         self.recurrence: Recurrence = terms.recurrence
         self.first_year = max(FIRST_YEAR, terms.anchor.year)
         ends = self.recurrence.last_date
-        self.last_year = ends.year + 1 if ends else LAST_KNOWN_YEAR + 1
+        self.last_year = ends.year + 1 if ends else LAST_YEAR
         self._one_a_month = terms.rule.at_most_once_a_month
         self._overrides = {override.window: override for override in terms.override}
-        self._of_rule: dict[int, tuple[Window, ...]] = {}
+        # An override, a holiday or, around midnight, a clock change may move a window over New Year's Day.
+        settled_by_rule = not terms.override and terms.on_holiday is OnHoliday.KEEP
+        self._keeps_its_year = settled_by_rule and 3 <= terms.time.hour < 21
+        self._readings = {policy: f"monthly.on_holiday = {policy}" for policy in OnHoliday}
+        at = f"{terms.time.isoformat('minutes')} {self.zone.key}"
+        self._ordinary_facts = (("rule", str(terms.rule)), ("time", at), ("duration", str(terms.duration)))
+        self._of_rule: dict[int, list[tuple[datetime, Window]]] = {}
         self._years: dict[int, tuple[list[datetime], tuple[Window, ...]]] = {}
 
     def year(self, year: int) -> tuple[list[datetime], tuple[Window, ...]]:
@@ -121,12 +129,14 @@ class Schedule:
         known = self._years.get(year)
         if known is None:
             self.contract.holidays.require_year(year)
-            near = [window for other in (year - 1, year, year + 1) for window in self._rule_windows(other)]
-            found = sorted(
-                (window for window in near if window.start.year == year), key=lambda w: w.start.astimezone(UTC)
-            )
-            known = self._years[year] = ([window.start.astimezone(UTC) for window in found], tuple(found))
+            known = self._years[year] = self._work_out(year)
         return known
+
+    def _work_out(self, year: int) -> tuple[list[datetime], tuple[Window, ...]]:
+        years = (year,) if self._keeps_its_year else (year - 1, year, year + 1)
+        near = [pair for other in years for pair in self._rule_windows(other) if pair[1].start.year == year]
+        near.sort(key=itemgetter(0))
+        return [start for start, _ in near], tuple([window for _, window in near])
 
     def window(self, window_id: str) -> Window | None:
         """Return the window of that id, or None where the rule gives none of it."""
@@ -137,7 +147,7 @@ class Schedule:
             return None
         if not self.first_year <= year <= LAST_KNOWN_YEAR:
             return None
-        return next((window for window in self._rule_windows(year) if window.id == window_id), None)
+        return next((window for _, window in self._rule_windows(year) if window.id == window_id), None)
 
     def unused_overrides(self) -> list[WindowOverride]:
         """Return the overrides that name no window of the rule."""
@@ -151,17 +161,18 @@ class Schedule:
     def _nominal_dates(self, year: int) -> tuple[date, ...]:
         return self.recurrence.dates(year) if self.first_year <= year <= LAST_KNOWN_YEAR else ()
 
-    def _rule_windows(self, year: int) -> tuple[Window, ...]:
+    def _rule_windows(self, year: int) -> list[tuple[datetime, Window]]:
+        """Return the windows that the rule puts into `year`, each after its start in UTC."""
         known = self._of_rule.get(year)
         if known is None:
-            built = (self._build(day) for day in self._nominal_dates(year))
-            known = self._of_rule[year] = tuple(window for window in built if window is not None)
+            built = [self._build(day) for day in self._nominal_dates(year)]
+            known = self._of_rule[year] = [pair for pair in built if pair is not None]
         return known
 
     def _id(self, day: date) -> str:
         return f"monthly/{day.isoformat()[:7] if self._one_a_month else day.isoformat()}"
 
-    def _build(self, nominal: date) -> Window | None:
+    def _build(self, nominal: date) -> tuple[datetime, Window] | None:
         terms, window_id = self.contract.monthly, self._id(nominal)
         override = self._overrides.get(window_id)
         if override is not None and override.skip:
@@ -172,18 +183,16 @@ class Schedule:
         start, duration = settled.at, terms.duration
         if override is not None:
             start, duration = _overridden(override, start, duration, self.contract)
-        end = (start.astimezone(UTC) + duration).astimezone(self.zone)
-        facts = self._facts(nominal, day, duration, settled.case, override)
-        reading = f"monthly.on_holiday = {policy}"
-        return Window(
+        start_utc = start.astimezone(UTC)
+        return start_utc, Window(
             id=window_id,
             kind=WindowKind.MONTHLY,
             start=start,
-            end=end,
+            end=(start_utc + duration).astimezone(self.zone),
             clause=self.contract.clauses.monthly,
             holidays=self.contract.holidays,
-            reading=reading,
-            facts=facts,
+            reading=self._readings[policy],
+            facts=self._facts(nominal, day, duration, settled.case, override),
         )
 
     def _facts(
@@ -203,12 +212,6 @@ class Schedule:
             extra.append((f"clock {case}", f"the {self.contract.clock_change} candidate"))
         return (*self._ordinary_facts[:2], ("duration", str(duration)), *extra)
 
-    @property
-    def _ordinary_facts(self) -> tuple[tuple[str, str], ...]:
-        terms = self.contract.monthly
-        at = f"{terms.time.isoformat('minutes')} {self.zone.key}"
-        return (("rule", str(terms.rule)), ("time", at), ("duration", str(terms.duration)))
-
 
 def _moved_off_holiday(contract: Contract, day: date, policy: OnHoliday) -> date:
     if policy is OnHoliday.KEEP or not contract.holidays.name(day):
@@ -224,7 +227,8 @@ def _overridden(
     moved = start if override.start is None else utc(override.start, "start").astimezone(contract.zone)
     if abs(utc(moved) - utc(start)) > OVERRIDE_REACH:
         expected = f"a start within {OVERRIDE_REACH.days} days of {start.isoformat()}"
-        raise InvalidValue(f"override of {override.window}", expected=expected, found=moved.isoformat())
+        field_name = f"monthly.override.{contract.monthly.override.index(override)}.start"
+        raise InvalidValue("override", expected=expected, found=moved.isoformat(), field=field_name)
     return moved, override.duration or duration
 
 
@@ -250,13 +254,10 @@ def declared_window(contract: Contract, declared: DeclaredWindow) -> Window:
 def check_overrides(contract: Contract) -> None:
     """Refuse a contract with an override that names no window of its rule, or moves one too far."""
     plan = schedule(contract)
+    overrides = contract.monthly.override
     for override in plan.unused_overrides():
         expected = "the id of a window of the rule, such as monthly/2026-12"
-        raise InvalidValue("override", expected=expected, found=override.window, field="monthly.override")
-    for override in contract.monthly.override:
-        try:
-            plan.window(override.window)
-        except MaintschedError as error:
-            raise InvalidValue(
-                "override", expected=str(error), found=override.window, field="monthly.override"
-            ) from error
+        field_name = f"monthly.override.{overrides.index(override)}.window"
+        raise InvalidValue("override", expected=expected, found=override.window, field=field_name)
+    for override in overrides:
+        plan.window(override.window)

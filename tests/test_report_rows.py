@@ -81,6 +81,7 @@ def test_csv_rows_have_every_column_and_name_the_conflicts(plan):
     assert all(set(row) == set(COLUMNS) and None not in row.values() for row in rows)
     assert {row["window"] for row in rows} == {planned.window.id for planned in plan.windows}
     assert len(rows) == sum(max(1, len(list(planned.work))) for planned in plan.windows)
+    assert [row["instance"] for row in rows if row["kind"] == "critical"] == ["birch-prod"]
     assert {row["conflicts"] for row in rows if row["window"] == "monthly/2027-01"} == {"freeze_over_window"}
 
 

@@ -51,6 +51,8 @@ def plan(
     contract = open_contract(contract_name)
     at = present(contract, now)
     fleet, facts = open_fleet(contract, fleet_files)
+    if instances and not fleet_files:
+        raise click.UsageError("--instance needs a fleet: give it with --fleet")
     for key in instances:
         if key not in fleet.owners:
             raise UnknownName("--instance", found=key, known=sorted(fleet.owners))

@@ -29,7 +29,10 @@ def read_spoken(text: str, *, now: datetime, zone: ZoneInfo, option: str, start:
         found = _exact(text, zone) or _relative(text, start or now, zone) or _written(text, zone)
         if found is not None:
             return _in_range(found, option)
-    expected = "a date such as 2026-12-01, '1 Dec 2026', '1.12.2026', 'in 3 days', or a duration such as P3M"
+    expected = (
+        "a date such as 2026-12-01, '1 Dec 2026', '1.12.2026', 'in 3 days', a time with its offset such as "
+        "2026-12-01T17:00+01:00, or a duration such as P3M"
+    )
     raise click.BadParameter(f"expected {expected}, got {show(text)}", param_hint=option)
 
 

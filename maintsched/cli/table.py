@@ -4,8 +4,8 @@ import os
 import shutil
 import sys
 from collections import Counter
-from collections.abc import Iterable, Iterator
-from datetime import datetime
+from collections.abc import Iterator, Mapping
+from datetime import datetime, timedelta
 from io import StringIO
 
 from rich.console import Console
@@ -14,18 +14,21 @@ from rich.table import Table
 
 from maintsched.errors import printable
 from maintsched.plan import Plan, PlanWindow
-from maintsched.report.dates import say_day, say_distance, say_time
+from maintsched.report.datewords import DateWords, zone_name
+from maintsched.report.words import Words
 
 WIDTH_MAX = 100
 WIDTH_MIN = 88
 """A narrower terminal breaks the lines itself: no date is ever cut off."""
-WORDS = {
+HEADINGS = {
     "en": {
         "window": "window",
         "when": "when",
         "notice": "notice goes out, and is due",
         "work": "goes in",
         "notes": "notes",
+        "told": "told",
+        "now due": "due now",
         "before": "before",
         "by": "by",
         "conflict": "conflict",
@@ -34,10 +37,12 @@ WORDS = {
         "freeze": "freeze",
         "deferral": "deferral",
         "until": "until",
-        "goes in": "goes in with",
+        "into": "goes in with",
         "nothing": "no window",
         "clause": "clause",
         "updates": "OS updates",
+        "forward": "clocks go forward on",
+        "back": "clocks go back on",
     },
     "de": {
         "window": "Fenster",
@@ -45,6 +50,8 @@ WORDS = {
         "notice": "Mitteilung geht raus, muss raus",
         "work": "kommt hinein",
         "notes": "Hinweise",
+        "told": "mitgeteilt",
+        "now due": "jetzt fällig",
         "before": "vor",
         "by": "bis",
         "conflict": "Konflikt",
@@ -53,47 +60,47 @@ WORDS = {
         "freeze": "Sperre",
         "deferral": "Aufschub",
         "until": "bis",
-        "goes in": "kommt mit",
+        "into": "kommt mit",
         "nothing": "kein Fenster",
         "clause": "Ziffer",
         "updates": "OS-Updates",
+        "forward": "Uhren werden vorgestellt am",
+        "back": "Uhren werden zurückgestellt am",
     },
 }
 
 
 def plan_table(plan: Plan, *, now: datetime, language: str) -> Iterator[str]:
     """Return the plan as lines of text, with colours where stdout is a terminal."""
-    words = WORDS[language]
+    dates = DateWords(words=Words.of(language), zone=plan.contract.zone, now=now)
     width = max(WIDTH_MIN, min(WIDTH_MAX, shutil.get_terminal_size((WIDTH_MAX, 40)).columns))
     output = StringIO()
     console = Console(file=output, width=width, force_terminal=sys.stdout.isatty() and "NO_COLOR" not in os.environ)
-    console.print(_title(plan, language), style="bold", highlight=False)
-    if not plan.windows:
-        console.print(words["none"])
-    else:
-        console.print(_windows(plan, now, language))
-    for line in _remarks(plan, language):
+    console.print(_title(plan, dates), style="bold", highlight=False)
+    console.print(_windows(plan, dates) if plan.windows else HEADINGS[language]["none"])
+    for line in _remarks(plan, dates):
         console.print(line, highlight=False, soft_wrap=False)
     for line in output.getvalue().splitlines():
         yield f"{line.rstrip()}\n"
 
 
-def _title(plan: Plan, language: str) -> str:
-    start, end = (say_day(at, language) for at in (plan.span.start, plan.span.end))
-    return f"{escape(printable(plan.contract.title))}  ·  {start} – {end}  ·  {plan.contract.zone.key}"
+def _title(plan: Plan, dates: DateWords) -> str:
+    last = plan.span.end - timedelta(microseconds=1)
+    days = f"{dates.day(dates.local_date(plan.span.start))} – {dates.day(dates.local_date(last))}"
+    return f"{escape(printable(plan.contract.title))}  ·  {days}  ·  {plan.contract.zone.key}"
 
 
-def _windows(plan: Plan, now: datetime, language: str) -> Table:
-    words = WORDS[language]
+def _windows(plan: Plan, dates: DateWords) -> Table:
+    headings = HEADINGS[dates.words.language]
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
-    details = [[*_work(planned, language), *_notes(planned, language)] for planned in plan.windows]
-    table.add_column(words["window"], no_wrap=True)
-    table.add_column(words["when"], no_wrap=True)
-    table.add_column(words["notice"], no_wrap=True)
+    details = [[*_work(planned, headings), *_notes(planned, dates)] for planned in plan.windows]
+    for name in ("window", "when", "notice"):
+        table.add_column(headings[name], no_wrap=True)
     if any(details):
-        table.add_column(words["work" if any(planned.assignments for planned in plan.windows) else "notes"], ratio=1)
+        with_work = any(planned.assignments for planned in plan.windows)
+        table.add_column(headings["work" if with_work else "notes"], ratio=1)
     for planned, lines in zip(plan.windows, details, strict=True):
-        cells = [_name(planned), _when(planned, now, language), _notice(planned, language)]
+        cells = [_name(planned), _when(planned, dates), _notice(planned, dates)]
         table.add_row(*cells, *(["\n".join(lines)] if any(details) else []))
     return table
 
@@ -114,59 +121,60 @@ def _cut(key: str) -> list[str]:
     return [key[at : at + NAME_MAX] for at in range(0, len(key), NAME_MAX)]
 
 
-def _when(planned: PlanWindow, now: datetime, language: str) -> str:
+def _when(planned: PlanWindow, dates: DateWords) -> str:
     window = planned.window
-    times = f"{say_time(window.start)}–{say_time(window.end)} {window.start:%Z}"
-    return f"{say_day(window.start, language)}\n{times}  [dim]{say_distance(window.start, now, language)}[/]"
+    times = f"{dates.time(window.start)}–{dates.time(window.end)} {zone_name(window.start)}"
+    return f"{dates.day(window.start.date())}\n{times}  [dim]{dates.relative(window.start)}[/]"
 
 
-def _notice(planned: PlanWindow, language: str) -> str:
-    notice = planned.notices[0]
-    bound = WORDS[language]["before" if notice.due.exclusive else "by"]
-    sent = f"{say_day(notice.send_at, language, 'short')} {say_time(notice.send_at)}"
-    due = f"{say_day(notice.deadline, language, 'short')} {say_time(notice.deadline)}"
+def _notice(planned: PlanWindow, dates: DateWords) -> str:
+    notice, headings = planned.notices[0], HEADINGS[dates.words.language]
+    bound = headings["before" if notice.due.exclusive else "by"]
+    sent, due = (
+        f"{dates.tight_day(at.date())} {dates.time(at)}" for at in (notice.told_at or notice.send_at, notice.deadline)
+    )
+    if notice.told_at is not None:
+        sent = f"[green]{headings['told']} {sent}[/]"
+    elif notice.owed_at(dates.now):
+        sent = f"[yellow]{sent}, {headings['now due']}[/]"
     return f"{sent}\n[dim]{bound}[/] {due}"
 
 
-def _work(planned: PlanWindow, language: str) -> Iterator[str]:
+def _work(planned: PlanWindow, headings: Mapping[str, str]) -> Iterator[str]:
     if planned.declared is not None:
         yield escape(printable(planned.declared.reason))
     counts: Counter[str] = Counter()
     for assignment in planned.assignments:
         for item in assignment.work:
-            name = WORDS[language]["updates"] if item.release is None else f"{item.component} {item.release}"
+            name = headings["updates"] if item.release is None else f"{item.component} {item.release}"
             counts[name] += len(assignment.instances)
     for name, count in counts.items():
         yield f"[dim]{count} ×[/] {escape(name)}"
 
 
-def _notes(planned: PlanWindow, language: str) -> list[str]:
-    notes = [f"[magenta]{escape(planned.window.holiday)}[/]"] if planned.window.holiday else []
-    if planned.clock_change is not None:
-        notes.append(f"[magenta]{escape(str(planned.clock_change))}[/]")
+def _notes(planned: PlanWindow, dates: DateWords) -> Iterator[str]:
+    headings, change = HEADINGS[dates.words.language], planned.clock_change
+    if planned.window.holiday:
+        yield f"[magenta]{escape(planned.window.holiday)}[/]"
+    if change is not None:
+        way = headings["forward" if change.after > change.before else "back"]
+        yield f"[magenta]{way} {dates.tight_day(dates.local_date(change.at))}[/]"
     if planned.conflicts:
         count = len(planned.conflicts)
-        notes.append(f"[red]{count} {WORDS[language]['conflict' if count == 1 else 'conflicts']}[/]")
-    return notes
+        yield f"[red]{count} {headings['conflict' if count == 1 else 'conflicts']}[/]"
 
 
-def _remarks(plan: Plan, language: str) -> Iterable[str]:
-    words = WORDS[language]
+def _remarks(plan: Plan, dates: DateWords) -> Iterator[str]:
+    headings = HEADINGS[dates.words.language]
     for freeze in plan.freezes:
-        end = freeze.end.astimezone(plan.contract.zone)
+        until = f"{headings['until']} {dates.day(dates.local_date(freeze.end))} {dates.time(freeze.end)}"
         classes = ", ".join(freeze.classes)
-        yield (
-            f"[blue]{words['freeze']}[/] {escape(freeze.key)}: {classes}, {words['until']} {say_day(end, language)} "
-            f"{say_time(end)} ({escape(freeze.reason)})"
-        )
+        yield f"[blue]{headings['freeze']}[/] {escape(freeze.key)}: {classes}, {until} ({escape(freeze.reason)})"
     for running in plan.deferrals:
-        into = running.window.id if running.window else words["nothing"]
-        yield (
-            f"[blue]{words['deferral']}[/] {escape(running.deferral.id)}: {words['until']} "
-            f"{say_day(running.end, language)} {say_time(running.end)}, {words['goes in']} {escape(into)}"
-        )
+        until = f"{headings['until']} {dates.day(dates.local_date(running.end))} {dates.time(running.end)}"
+        into = running.window.id if running.window else headings["nothing"]
+        name = escape(running.deferral.id)
+        yield f"[blue]{headings['deferral']}[/] {name}: {until}, {headings['into']} {escape(into)}"
     for conflict in plan.all_conflicts:
-        yield (
-            f"[red]{conflict.kind.replace('_', ' ')}[/] {escape(conflict.subject)}: {escape(conflict.message)} "
-            f"[dim]({words['clause']} {escape(conflict.clause)})[/]"
-        )
+        kind, clause = conflict.kind.replace("_", " "), f"({headings['clause']} {escape(conflict.clause)})"
+        yield f"[red]{kind}[/] {escape(conflict.subject)}: {escape(conflict.message)} [dim]{clause}[/]"

@@ -1,16 +1,16 @@
 """Fleet and fact files: customers, contacts, instances, and what was declared."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path as FilePath
-from typing import Any
+from typing import Any, NoReturn
 
 from maintsched.contract import Contract
-from maintsched.errors import FileError, InvalidValue, show
+from maintsched.errors import InvalidValue, show
 from maintsched.facts import Facts, check_facts
 from maintsched.fleet import Customer, Fleet, check_fleet
 from maintsched.intake.documents import Document, read_document
-from maintsched.intake.shape import Path, Reader, ShapeError, file_fields
+from maintsched.intake.shape import Path, Reader, ShapeError, file_fields, place_of
 
 
 def load_fleet(contract: Contract, *paths: str | FilePath) -> tuple[Fleet, Facts]:
@@ -35,7 +35,6 @@ def read_declarations(contract: Contract, documents: list[Document]) -> tuple[Fl
         check_facts(contract, fleet, facts)
     except InvalidValue as error:
         _refuse(documents, error)
-        raise
     return fleet, facts
 
 
@@ -54,45 +53,56 @@ class _Declared(Facts):
 
     customers: tuple[Customer, ...] = field(default=(), metadata={"key": "customer"})
 
-
-def _refuse(documents: list[Document], error: InvalidValue) -> None:
-    """Raise `error` as one about the file that declares its subject, or in which a name occurs twice."""
-    for document in documents:
-        for path, names in _subjects(document.tables):
-            if error.subject is not None and error.subject in names:
-                known = error.field is not None and error.field in _at(document.tables, path)
-                at = (*path, error.field) if known and error.field else path
-                document.refuse(ShapeError(at, expected=error.expected, found=show(error.found)))
-    for document in reversed(documents):
-        twice = [path for path, names in _subjects(document.tables) if (error.field, error.found) in names]
-        if error.subject is None and twice:
-            document.refuse(ShapeError(twice[-1], expected=error.expected, found=f"{show(error.found)} again"))
-    name = ", ".join(document.path for document in documents)
-    raise FileError(name, line=None, key=error.field, expected=error.expected, found=show(error.found)) from error
+    def __post_init__(self) -> None:
+        """Leave what is declared twice to the moment when all files are together."""
 
 
-def _subjects(tables: Mapping[str, Any]) -> list[tuple[Path, set[tuple[str, str]]]]:
-    """Return the path of every declared thing with the names that errors may call it by."""
-    found: list[tuple[Path, set[tuple[str, str]]]] = []
-    for name in file_fields(Facts):
-        for index, table in enumerate(tables.get(name, ())):
-            found.append(((name, index), {(name, text) for text in _names_of(name, table)}))
+def _refuse(documents: list[Document], error: InvalidValue) -> NoReturn:
+    """Raise `error` as one about the file that declares its subject, or in which a name occurs again."""
+    again = error.subject is None
+    name = error.subject or (error.field or "", str(error.found))
+    places = [(document, path) for document in documents for path in _declared_as(document.tables, name)] or [
+        (documents[-1], ())
+    ]
+    if again:
+        document, path = places[-1]
+        document.refuse(ShapeError(path, expected=error.expected, found=f"{show(error.found)} again"))
+    document, path = max(places, key=lambda place: _holds(place, error))
+    at = (*path, *place_of(error, _at(document.tables, path)))
+    document.refuse(ShapeError(at, expected=error.expected, found=show(error.found)))
+
+
+def _holds(place: tuple[Document, Path], error: InvalidValue) -> bool:
+    """Say whether the thing at a place has what the error found: of two that are called alike, only one may."""
+    document, path = place
+    value = _at(document.tables, path).get(error.field)
+    return value == error.found or (isinstance(value, list | dict) and error.found in value)
+
+
+def _declared_as(tables: Mapping[str, Any], name: tuple[str, str]) -> Iterator[Path]:
+    """Return the paths of the things that errors call `name`, a kind and a text."""
+    kind, text = name
     for index, customer in enumerate(tables.get("customer", ())):
-        found.append((("customer", index), {("customer", customer["key"])}))
-        for position, instance in enumerate(customer.get("instance", ())):
-            found.append((("customer", index, "instance", position), {("instance", instance["key"])}))
-    return found
+        if kind == "customer" and customer["key"] == text:
+            yield ("customer", index)
+        if kind == "instance":
+            for position, instance in enumerate(customer.get("instance", ())):
+                if instance["key"] == text:
+                    yield ("customer", index, "instance", position)
+    if kind in file_fields(Facts):
+        for index, table in enumerate(tables.get(kind, ())):
+            if _name_of(kind, table) == text:
+                yield (kind, index)
 
 
-def _names_of(name: str, table: Mapping[str, Any]) -> set[str]:
-    if name == "release":
-        component = table.get("component", "intrexx")
-        return {f"{component} {table['version']}"}
-    if name == "window":
-        return {f"{table['kind']}/{table['key']}"}
-    if name == "deferral":
-        return {f"{table['instance']}/{table['release']}"}
-    return {str(table.get("key", table.get("instance")))}
+def _name_of(kind: str, table: Mapping[str, Any]) -> str:
+    if kind == "release":
+        return f"{table.get('component', 'intrexx')} {table['version']}"
+    if kind == "window":
+        return f"{table['kind']}/{table['key']}"
+    if kind == "deferral":
+        return f"{table['instance']}/{table['release']}"
+    return str(table.get("key", table.get("instance")))
 
 
 def _at(tables: Any, path: Path) -> Any:  # a raw table

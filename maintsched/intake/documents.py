@@ -1,22 +1,32 @@
 """Reads a TOML, JSON or CSV file into raw tables, within limits, and turns refusals into `FileError`."""
 
-import csv
 import json
+import re
+import stat
 import tomllib
+from collections import Counter
 from dataclasses import dataclass
 from decimal import Decimal
-from io import StringIO
 from pathlib import Path as FilePath
 from typing import Any, NoReturn
 
-from maintsched.errors import FileError, InvalidValue, one_of, show
-from maintsched.intake.lines import line_of
+from maintsched.errors import FileError, InvalidValue, show
+from maintsched.intake.cells import parse_csv
+from maintsched.intake.lines import (
+    line_at,
+    line_of,
+    line_of_json_word,
+    line_of_repeated_json_key,
+    line_too_deep,
+)
 from maintsched.intake.shape import Path, ShapeError
 
 SIZE_MAX = 256 * 1024 * 1024
 """Bytes a file may have; a fleet of 100,000 instances has some 50 million."""
 DEPTH_MAX = 20
 """Levels of tables and lists a file may have."""
+DIGITS_MAX = 18
+"""Digits a whole number may have."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,24 +37,25 @@ class Document:
     text: str
     form: str
     tables: dict[str, Any]
-    rows: dict[tuple[str, int], int]
-    """Lines of a CSV file by table and position."""
+    rows: dict[Path, int]
+    """Lines of the rows of a CSV file, by the path of their table."""
 
     def refuse(self, error: ShapeError) -> NoReturn:
         """Raise the error as one about this file."""
         raise FileError(
             self.path,
-            line=self.line(error.path[:-1] if error.unknown and error.found == "none" else error.path),
+            line=self.line(error.path[:-1] if error.missing else error.path),
             key=dotted(error.path),
             expected=error.expected,
             found=error.found,
         ) from error
 
     def line(self, path: Path) -> int | None:
-        """Return the 1-based line of what stands at `path`."""
-        if self.form == "csv":
-            return self.rows.get((str(path[0]), int(path[1]))) if len(path) > 1 else 1
-        return line_of(self.text, path, self.form)
+        """Return the 1-based line of what stands at `path`, else of the nearest table around it, else None."""
+        if self.form != "csv":
+            return line_of(self.text, path, self.form)
+        around = (path[:length] for length in range(len(path), 0, -1))
+        return next((self.rows[each] for each in around if each in self.rows), None)
 
 
 def dotted(path: Path) -> str | None:
@@ -53,25 +64,33 @@ def dotted(path: Path) -> str | None:
     return text.removeprefix(".") or None
 
 
-def read_document(path: str | FilePath, text: str | None = None) -> Document:
-    """Read a file by the ending of its name (.toml, .json, .csv); `text` stands in for its contents."""
+def read_document(path: str | FilePath, *, forms: tuple[str, ...] = ("toml", "json", "csv")) -> Document:
+    """Read a file by the ending of its name, which is one of `forms`."""
     name = str(path)
     form = FilePath(name).suffix.lower().removeprefix(".")
-    if form not in _PARSERS:
-        raise FileError(name, line=None, key=None, expected="a name ending in .toml, .json or .csv", found=show(name))
-    contents = _read_text(FilePath(path), name) if text is None else text
+    if form not in forms:
+        endings = " or ".join([", ".join(f".{each}" for each in forms[:-1]), f".{forms[-1]}"])
+        raise FileError(name, line=None, key=None, expected=f"a name ending in {endings}", found=show(name))
+    text = _read_text(FilePath(path), name)
     try:
-        tables, rows = _PARSERS[form](name, contents)
+        tables, rows = _PARSERS[form](name, text)
     except RecursionError as error:
-        found = f"more than {DEPTH_MAX}"
-        raise FileError(name, line=None, key=None, expected=f"at most {DEPTH_MAX} levels", found=found) from error
-    _require_depth(name, tables)
-    return Document(path=name, text=contents, form=form, tables=tables, rows=rows)
+        line = line_too_deep(text, form, DEPTH_MAX)
+        raise FileError(name, line=line, key=None, expected=_LEVELS, found="more") from error
+    document = Document(path=name, text=text, form=form, tables=tables, rows=rows)
+    _require_depth(document, tables)
+    return document
+
+
+_LEVELS = f"at most {DEPTH_MAX} levels"
 
 
 def _read_text(path: FilePath, name: str) -> str:
     try:
-        if path.stat().st_size > SIZE_MAX:
+        status = path.stat()
+        if stat.S_ISFIFO(status.st_mode) or stat.S_ISCHR(status.st_mode):  # reading one may never end
+            raise FileError(name, line=None, key=None, expected="a readable file", found="a device")
+        if status.st_size > SIZE_MAX:
             raise FileError(name, line=None, key=None, expected=f"at most {SIZE_MAX} bytes", found="more")
         return path.read_bytes().decode("utf-8-sig")
     except UnicodeDecodeError as error:
@@ -82,37 +101,73 @@ def _read_text(path: FilePath, name: str) -> str:
         raise FileError(name, line=None, key=None, expected="a readable file", found=str(reason).lower()) from error
 
 
-def _require_depth(name: str, value: object, depth: int = 0) -> None:
-    if depth > DEPTH_MAX:
-        raise FileError(name, line=None, key=None, expected=f"at most {DEPTH_MAX} levels", found="more")
-    children = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
-    for child in children:
+def _require_depth(document: Document, value: Any, path: Path = ()) -> None:
+    if len(path) > DEPTH_MAX:
+        line = document.line(path)
+        raise FileError(document.path, line=line, key=str(path[0]), expected=_LEVELS, found="more")
+    children = value.items() if isinstance(value, dict) else enumerate(value)
+    for step, child in children:
         if isinstance(child, dict | list):
-            _require_depth(name, child, depth + 1)
+            _require_depth(document, child, (*path, step))
 
 
-_Rows = dict[tuple[str, int], int]
+_Parsed = tuple[dict[str, Any], dict[Path, int]]
 
 
-def _parse_toml(name: str, text: str) -> tuple[dict[str, Any], _Rows]:
+def _parse_toml(name: str, text: str) -> _Parsed:
+    _require_short_keys(name, text)
     try:
-        return tomllib.loads(text.replace("\r\n", "\n"), parse_float=Decimal), {}
+        return tomllib.loads(text, parse_float=Decimal), {}
     except tomllib.TOMLDecodeError as error:
-        line = _line_said(str(error), text)
-        reason = str(error).split(" (at ")[0]
-        raise FileError(name, line=line, key=None, expected="TOML", found=reason[:1].lower() + reason[1:]) from error
-    except ValueError as error:  # a number or a date that TOML allows and Python does not
-        raise FileError(name, line=None, key=None, expected="TOML", found=str(error)) from error
+        message, _, place = str(error).partition(" (at ")
+        expected, found = _TOML_REASONS.get(message.split(" (")[0], ("TOML", message[:1].lower() + message[1:]))
+        raise FileError(name, line=_line_said(place, text), key=None, expected=expected, found=found) from error
+    except ValueError as error:  # Python reads no number of more than 4,300 digits
+        long = re.search(r"[0-9][0-9_]{4299}", text)
+        line = line_at(text, long.start()) if long else None
+        expected, found = f"at most {DIGITS_MAX} digits", "a longer number"
+        raise FileError(name, line=line, key=None, expected=expected, found=found) from error
 
 
-def _line_said(message: str, text: str) -> int:
-    """Return the line that a message of tomllib ends with; 'end of document' is the last one."""
-    _, _, place = message.rpartition("(at line ")
-    number = place.split(",")[0]
-    return int(number) if number.isdecimal() else text.count("\n") + 1
+_TOML_REASONS = {
+    "Cannot overwrite a value": ("each key once", "a key that stands there already"),
+    "Cannot declare": ("each table once", "a table that stands there already"),
+}
 
 
-def _parse_json(name: str, text: str) -> tuple[dict[str, Any], _Rows]:
+def _line_said(place: str, text: str) -> int:
+    """Return the line that a message of tomllib ends with; "end of document" is the last one that is not empty."""
+    number = place.removeprefix("line ").split(",")[0]
+    return int(number) if number.isdecimal() else line_at(text, len(text.rstrip("\r\n")))
+
+
+def _require_short_keys(name: str, text: str) -> None:
+    """Refuse keys of hundreds of parts before they are parsed: the time that takes grows with their square."""
+    for number, line in enumerate(text.split("\n"), 1):
+        if line.count(".") > _DOTS_SUSPECT and _dots_in_a_key(line) > DEPTH_MAX:
+            raise FileError(name, line=number, key=None, expected=_LEVELS, found="more")
+
+
+_DOTS_SUSPECT = 100
+_KEY_TOKEN = re.compile(r"""(?P<part>[A-Za-z0-9_-]++|"(?:\\.|[^"\\])*+"|'[^']*+')|(?P<dot>\.)|(?P<space>[ \t]++)|.""")
+
+
+def _dots_in_a_key(line: str) -> int:
+    """Return the most dots that stand between the parts of one key."""
+    longest = dots = 0
+    before = None
+    for token in _KEY_TOKEN.finditer(line):
+        kind = token.lastgroup
+        if kind == "dot" and before == "part":
+            dots += 1
+        elif kind != "space" and not (kind == "part" and before == "dot"):
+            dots = 0
+        longest = max(longest, dots)
+        before = before if kind == "space" else kind
+    return longest
+
+
+def _parse_json(name: str, text: str) -> _Parsed:
     try:
         tables = json.loads(
             text, parse_float=Decimal, parse_constant=_no_constant, object_pairs_hook=_once_each, parse_int=_short_int
@@ -120,7 +175,9 @@ def _parse_json(name: str, text: str) -> tuple[dict[str, Any], _Rows]:
     except json.JSONDecodeError as error:
         raise FileError(name, line=error.lineno, key=None, expected="JSON", found=error.msg.lower()) from error
     except InvalidValue as error:
-        raise FileError(name, line=None, key=None, expected=error.expected, found=show(error.found)) from error
+        find = line_of_repeated_json_key if error.what == "key" else line_of_json_word
+        line, key = find(text, str(error.found)), str(error.found) if error.what == "key" else None
+        raise FileError(name, line=line, key=key, expected=error.expected, found=show(error.found)) from error
     if not isinstance(tables, dict):
         raise FileError(name, line=1, key=None, expected="an object", found=show(tables))
     return tables, {}
@@ -131,80 +188,17 @@ def _no_constant(text: str) -> NoReturn:
 
 
 def _short_int(text: str) -> int:
-    if len(text) > 18:
-        raise InvalidValue("number", expected="at most 18 digits", found=text)
+    if len(text) > DIGITS_MAX:
+        raise InvalidValue("number", expected=f"at most {DIGITS_MAX} digits", found=text)
     return int(text)
 
 
 def _once_each(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     table = dict(pairs)
     if len(table) < len(pairs):
-        names = [name for name, _ in pairs]
-        twice = next(name for name in names if names.count(name) > 1)
+        twice = next(name for name, count in Counter(name for name, _ in pairs).items() if count > 1)
         raise InvalidValue("key", expected="each key once", found=twice)
     return table
 
 
-RECORDS = (
-    "customer",
-    "contact",
-    "instance",
-    "window",
-    "release",
-    "deferral",
-    "freeze",
-    "outage",
-    "consent",
-    "track_switch",
-)
-"""What a row of a CSV file may be."""
-
-
-def _parse_csv(name: str, text: str) -> tuple[dict[str, Any], _Rows]:
-    """Read rows whose column `record` says what they are; contacts and instances name their `customer`."""
-    tables: dict[str, Any] = {}
-    rows: _Rows = {}
-    for line, row in _csv_rows(name, text):
-        record = row.pop("record", "")
-        if record not in RECORDS:
-            raise FileError(name, line=line, key="record", expected=one_of(record, RECORDS), found=show(record))
-        if record in ("contact", "instance"):
-            _add_to_customer(name, line, tables, record, row)
-        else:
-            table = tables.setdefault(record, [])
-            rows[record, len(table)] = line
-            table.append(row)
-    return tables, rows
-
-
-def _csv_rows(name: str, text: str) -> list[tuple[int, dict[str, Any]]]:
-    reader = csv.reader(StringIO(text, newline=""), strict=True)
-    rows = []
-    try:
-        header = next(reader, [])
-        if "record" not in header or len(set(header)) < len(header):
-            expected = "a first row of column names, each once, with a column record"
-            raise FileError(name, line=1, key=None, expected=expected, found=show(", ".join(header)))
-        for cells in reader:
-            if len(cells) > len(header):
-                found = f"{len(cells)}"
-                raise FileError(name, line=reader.line_num, key=None, expected=f"{len(header)} cells", found=found)
-            filled = {column: cell.strip() for column, cell in zip(header, cells, strict=False) if cell.strip()}
-            if filled:
-                rows.append((reader.line_num, filled))
-    except csv.Error as error:
-        raise FileError(name, line=reader.line_num, key=None, expected="CSV", found=str(error)) from error
-    return rows
-
-
-def _add_to_customer(name: str, line: int, tables: dict[str, Any], record: str, row: dict[str, Any]) -> None:
-    key = row.pop("customer", "")
-    customer = next((each for each in tables.get("customer", []) if each.get("key") == key), None)
-    if customer is None:
-        known = [each.get("key", "") for each in tables.get("customer", [])]
-        expected = f"the key of a customer of an earlier row: {one_of(key, known)}"
-        raise FileError(name, line=line, key="customer", expected=expected, found=show(key))
-    customer.setdefault(record, []).append(row)
-
-
-_PARSERS = {"toml": _parse_toml, "json": _parse_json, "csv": _parse_csv}
+_PARSERS = {"toml": _parse_toml, "json": _parse_json, "csv": parse_csv}

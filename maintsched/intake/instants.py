@@ -6,6 +6,9 @@ from datetime import UTC, date, datetime, time, timedelta, timezone
 from maintsched.errors import InvalidValue
 from maintsched.localtime import FIRST_YEAR, LAST_YEAR
 
+OFFSET_MAX = timedelta(hours=14)
+"""No zone of this century is further from UTC."""
+
 _DAY = r"([0-9]{4})-([0-9]{2})-([0-9]{2})"
 _CLOCK = r"([0-9]{2}):([0-9]{2})(?::([0-9]{2})(?:\.([0-9]{1,6}))?)?"
 _DATE = re.compile(_DAY)
@@ -64,6 +67,7 @@ def _offset(text: str) -> timezone:
     if text == "Z":
         return UTC
     hours, minutes = int(text[1:3]), int(text[4:6])
-    if minutes > 59 or hours > 14:
+    offset = timedelta(hours=hours, minutes=minutes)
+    if minutes > 59 or offset > OFFSET_MAX:
         raise ValueError(text)
-    return timezone((1 if text[0] == "+" else -1) * timedelta(hours=hours, minutes=minutes))
+    return timezone(offset if text[0] == "+" else -offset)

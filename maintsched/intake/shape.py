@@ -4,10 +4,11 @@ A key is known where the class has a field of that name (or the field's metadata
 they are: a text is never read as a number. Every refusal carries the path of the key, so that `lines` can find it.
 """
 
+import re
 import types
 from collections.abc import Mapping
 from dataclasses import MISSING, Field, dataclass, fields, is_dataclass
-from datetime import UTC, date, datetime, time, tzinfo
+from datetime import UTC, date, datetime, time, timedelta, tzinfo
 from decimal import Decimal
 from enum import Enum
 from functools import lru_cache
@@ -15,7 +16,7 @@ from typing import Any, Union, get_args, get_origin, get_type_hints
 from zoneinfo import ZoneInfo
 
 from maintsched.errors import InvalidValue, one_of, show
-from maintsched.intake.instants import read_date, read_instant, read_time
+from maintsched.intake.instants import OFFSET_MAX, read_date, read_instant, read_time
 from maintsched.localtime import FIRST_YEAR, LAST_YEAR, start_of_day
 
 Path = tuple[str | int, ...]
@@ -25,14 +26,14 @@ Path = tuple[str | int, ...]
 class ShapeError(Exception):
     """A raw value does not fit: `path`, what was `expected`, what was `found`.
 
-    `unknown` says that no value stands at `path`: the key is missing or should not be there.
+    `missing` says that nothing stands at `path`.
     """
 
-    def __init__(self, path: Path, *, expected: str, found: str, unknown: bool = False) -> None:
+    def __init__(self, path: Path, *, expected: str, found: str, missing: bool = False) -> None:
         self.path = path
         self.expected = expected
         self.found = found
-        self.unknown = unknown
+        self.missing = missing
         super().__init__(f"{path}: expected {expected}, found {found}")
 
 
@@ -52,7 +53,7 @@ class Reader:
             return self._list(get_args(kind)[0], raw, path)
         if origin is not None and issubclass(origin, Mapping):
             return self._mapping(get_args(kind)[1], raw, path)
-        if is_dataclass(kind) and not hasattr(kind, "parse"):
+        if _is_table(kind):
             return self._table(kind, raw, path)
         return self._scalar(kind, raw, path)
 
@@ -67,7 +68,10 @@ class Reader:
             raw = [item.strip() for item in raw.split(";")]
         if not isinstance(raw, list):
             raise ShapeError(path, expected="a list", found=show(raw))
-        return tuple(self.read(kind, item, (*path, index)) for index, item in enumerate(raw))
+        values = tuple(self.read(kind, item, (*path, index)) for index, item in enumerate(raw))
+        if len(values) > 1 and not _is_table(kind):
+            _require_once(values, raw, path)
+        return values
 
     def _mapping(self, kind: Any, raw: Any, path: Path) -> dict[str, Any]:
         if not isinstance(raw, dict):
@@ -80,18 +84,18 @@ class Reader:
         known = file_fields(kind)
         for key in raw:
             if key not in known:
-                raise ShapeError((*path, key), expected=one_of(key, known), found=show(key), unknown=True)
+                raise ShapeError((*path, key), expected=one_of(key, known), found=show(key))
         values = {}
         for key, (field, field_type) in known.items():
             if key in raw:
                 values[field.name] = self.read(field_type, raw[key], (*path, key))
             elif field.default is MISSING and field.default_factory is MISSING:
-                raise ShapeError((*path, key), expected=f"a key {key}", found="none", unknown=True)
+                raise ShapeError((*path, key), expected=f"a key {key}", found="none", missing=True)
         try:
             return kind(**values)
         except InvalidValue as error:
-            at = (*path, error.field) if error.field in known else path
-            expected = error.expected if at[-1:] == (error.what,) else f"{error.what}: {error.expected}"
+            at = (*path, *place_of(error, raw))
+            expected = error.expected if error.what in at else f"{error.what}: {error.expected}"
             raise ShapeError(at, expected=expected, found=show(error.found)) from error
 
     def _scalar(self, kind: Any, raw: Any, path: Path) -> Any:
@@ -101,6 +105,41 @@ class Reader:
             return _READERS[kind](self, raw) if kind in _READERS else _read_named(kind, raw)
         except InvalidValue as error:
             raise ShapeError(path, expected=error.expected, found=show(error.found)) from error
+
+
+def _is_table(kind: Any) -> bool:
+    return is_dataclass(kind) and not hasattr(kind, "parse")
+
+
+def _require_once(values: tuple[Any, ...], raw: list[Any], path: Path) -> None:
+    seen = set()
+    for index, value in enumerate(values):
+        if value in seen:
+            raise ShapeError((*path, index), expected="each entry once", found=f"{show(raw[index])} again")
+        seen.add(value)
+
+
+def place_of(error: InvalidValue, raw: dict[str, Any]) -> Path:
+    """Return where in the table `raw` the field of an error stands: of a list or table, the last item it found."""
+    path: Path = ()
+    here: Any = raw
+    for name in error.field.split(".") if error.field else ():
+        step: Any = int(name) if isinstance(here, list) else name
+        if not isinstance(here, list | dict) or (isinstance(here, dict) and step not in here):
+            return path
+        path, here = (*path, step), here[step]
+    if isinstance(here, list):
+        for index in reversed(range(len(here))):
+            if error.found in _names(here[index]):
+                return (*path, index)
+    if isinstance(here, dict) and isinstance(error.found, str) and error.found in here:
+        return (*path, error.found)
+    return path
+
+
+def _names(item: Any) -> tuple[Any, ...]:
+    """Return what an item of a list may be called by in an error."""
+    return (item.get("key"), item.get("window")) if isinstance(item, Mapping) else (item,)
 
 
 @lru_cache(maxsize=128)
@@ -148,10 +187,14 @@ def _instant(reader: Reader, raw: Any) -> datetime:
         _in_range(value)
         return start_of_day(value, reader.zone)
     if not isinstance(value, datetime) or value.utcoffset() is None:
-        expected = "a date, or a date and time with an offset such as 2026-12-01T17:00:00+01:00"
-        raise _refuse(expected, raw)
+        raise _refuse(_INSTANT_EXPECTED, raw)
+    if abs(value.utcoffset() or timedelta()) > OFFSET_MAX:
+        raise _refuse("an offset of at most 14 h", raw)
     _in_range(value)
     return value
+
+
+_INSTANT_EXPECTED = "a date, or a date and time with an offset such as 2026-12-01T17:00:00+01:00"
 
 
 def _date(_: Reader, raw: Any) -> date:
@@ -176,14 +219,16 @@ def _time(_: Reader, raw: Any) -> time:
 
 def _zone(_: Reader, raw: Any) -> ZoneInfo:
     expected = "a zone name such as Europe/Berlin"
-    if not isinstance(raw, str) or not raw or len(raw) > 64 or not raw.isascii() or raw.startswith(("/", ".")):
+    if not isinstance(raw, str) or not _ZONE.fullmatch(raw):
         raise _refuse(expected, raw)
     try:
         return ZoneInfo(raw)
-    except (ValueError, OSError) as error:  # an unknown zone is a KeyError in disguise, a folder an OSError
+    except (ValueError, OSError, KeyError) as error:  # not zone data; a folder; unknown, a KeyError in disguise
         raise _refuse(expected, raw) from error
-    except KeyError as error:
-        raise _refuse(expected, raw) from error
+
+
+# A path below the folder of zones and nothing else; "right/" counts leap seconds, the others differ by machine.
+_ZONE = re.compile(r"(?!right/|localtime|posixrules|Factory)[A-Za-z][A-Za-z0-9_+-]{0,31}(?:/[A-Za-z0-9_+-]{1,31}){0,2}")
 
 
 _READERS = {
@@ -202,8 +247,8 @@ def _read_named(kind: Any, raw: Any) -> Any:
     """Read an enumeration by its value, or a value written as text by its class's own `parse`."""
     if issubclass(kind, Enum):
         names = [member.value for member in kind]
-        if raw not in names or not isinstance(raw, str):
-            raise _refuse(one_of(str(raw), names), raw)
+        if not isinstance(raw, str) or raw not in names:
+            raise _refuse(one_of(raw if isinstance(raw, str) else "", names), raw)
         return kind(raw)
     if not isinstance(raw, str):
         raise _refuse("a text in quotes", raw)

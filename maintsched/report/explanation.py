@@ -98,7 +98,8 @@ def _explain_window(
         found.append(Paragraph(title="other readings", lines=tuple(_other_readings(contract, start))))
     if planned.clock_change is not None:
         found.append(Paragraph(title="clock change", lines=(str(planned.clock_change),)))
-    found.append(Paragraph(title="goes in", lines=tuple(_work(planned)) or ("nothing",)))
+    nothing = "nothing" if fleet.owners else "not known: no fleet was given"
+    found.append(Paragraph(title="goes in", lines=tuple(_work(planned)) or (nothing,)))
     return found + _conflicts(plan)
 
 

@@ -94,6 +94,7 @@ def _notice(notice: PlannedNotice) -> dict[str, Any]:
         "kind": notice.kind,
         "send_at": notice.send_at.isoformat(),
         "send_at_utc": _utc(notice.send_at),
+        "told_at": notice.told_at.isoformat() if notice.told_at else None,
         "deadline": notice.deadline.isoformat(),
         "deadline_utc": _utc(notice.deadline),
         "exclusive": notice.due.exclusive,
@@ -154,7 +155,7 @@ COLUMNS = (
     "why",
     "conflicts",
 )
-"""Columns of the CSV form; a window without work has one row."""
+"""Columns of the CSV form. An instance without work in a window has one row, and so has a window without instances."""
 
 
 def plan_csv(plan: Plan) -> Iterator[str]:
@@ -174,12 +175,13 @@ def _csv_rows(planned: PlanWindow) -> Iterator[tuple[str, ...]]:
         *(notice.kind, notice.send_at.isoformat(), notice.deadline.isoformat()),
     )
     after = " ".join(sorted({conflict.kind for conflict in planned.conflicts}))
-    without_work = True
-    for row in planned.work:
-        without_work = False
-        yield (*before, row.instance, row.component, row.release or "", row.change_class, row.why, after)
-    if without_work:
+    if not planned.assignments:
         yield (*before, *("",) * 5, after)
+    for assignment in planned.assignments:
+        for key in assignment.instances if not assignment.work else ():
+            yield (*before, key, *("",) * 4, after)
+    for row in planned.work:
+        yield (*before, row.instance, row.component, row.release or "", row.change_class, row.why, after)
 
 
 def _csv_lines(rows: Iterable[Iterable[str]]) -> str:

@@ -18,21 +18,18 @@ ENGLISH: Mapping[str, str] = {
     "clause": "clause",
     "key_figures": "Key figures",
     "windows": "Windows",
-    "windows_in_plan_one": "window",
-    "windows_in_plan_other": "windows",
     "next_window": "Next window",
     "next_notice": "Next notice",
     "instances": "Instances",
     "customers_one": "{n} customer",
     "customers_other": "{n} customers",
-    "none": "none",
     "no_more_in_plan": "no further one in this plan",
     "no_windows": "No window starts in this span.",
     "conflicts": "Conflicts",
     "no_conflicts": "No conflicts",
     "no_conflicts_why": "Nothing in this plan goes against a deadline, a freeze, a backup or another window.",
-    "conflicts_count_one": "{n} conflict needs a decision",
-    "conflicts_count_other": "{n} conflicts need a decision",
+    "conflicts_count_one": "{n} conflict to look at",
+    "conflicts_count_other": "{n} conflicts to look at",
     "conflict_of_instances_one": "{n} instance",
     "conflict_of_instances_other": "{n} instances",
     "glance": "The span at a glance",
@@ -72,8 +69,7 @@ ENGLISH: Mapping[str, str] = {
     "mark_deadline_inclusive": "Deadline, at the latest",
     "mark_deadline_exclusive": "Deadline, before",
     "mark_start": "Start of work",
-    "mark_now": "Day of this page",
-    "gap_to_deadline": "{duration} in hand before the deadline",
+    "gap_to_deadline": "{duration} to the deadline",
     "gap_past_deadline": "{duration} after the deadline",
     "gap_to_start": "{duration} before the start",
     "reason": "Reason",
@@ -102,6 +98,7 @@ ENGLISH: Mapping[str, str] = {
     "class_major": "major",
     "no_release": "No release goes in.",
     "no_instance": "Nothing goes in: no instance takes part.",
+    "fleet_not_given": "no fleet given",
     "no_fleet": "No fleet was given: the window is for every instance of the contract.",
     "freezes": "Freezes",
     "no_freezes": "No freeze in this span.",
@@ -121,7 +118,6 @@ ENGLISH: Mapping[str, str] = {
     "deferral_label": "Deferral of {id}, to scale: from {start} to {end}; limit {limit}",
     "holidays": "Public holidays",
     "no_holidays": "No public holiday in this span.",
-    "holiday_of": "{region}, {n} in this span",
     "today": "today",
     "tomorrow": "tomorrow",
     "yesterday": "yesterday",
@@ -144,6 +140,7 @@ ENGLISH: Mapping[str, str] = {
     "footer": "Local times are those of {zone}. A span holds its start and not its end. A window belongs to the day "
     "it starts on.",
     "feed_name": "Maintenance: {title}",
+    "feed_summary": "Maintenance {id}",
     "feed_about": "Maintenance windows under the contract {name}",
     "feed_send": "{notice}: is sent {send}; deadline {bound} {deadline} (clause {clause})",
     "feed_bound_inclusive": "at the latest",
@@ -171,22 +168,19 @@ GERMAN: Mapping[str, str] = {
     "clause": "Ziffer",
     "key_figures": "Kennzahlen",
     "windows": "Wartungsfenster",
-    "windows_in_plan_one": "Fenster",
-    "windows_in_plan_other": "Fenster",
     "next_window": "Nächstes Fenster",
     "next_notice": "Nächste Ankündigung",
     "instances": "Instanzen",
     "customers_one": "{n} Kunde",
     "customers_other": "{n} Kunden",
-    "none": "keine",
     "no_more_in_plan": "in diesem Plan nicht mehr",
     "no_windows": "In diesem Zeitraum beginnt kein Fenster.",
     "conflicts": "Konflikte",
     "no_conflicts": "Keine Konflikte",
     "no_conflicts_why": "Nichts in diesem Plan verletzt eine Frist, eine Sperre, eine Sicherung oder ein anderes "
     "Fenster.",
-    "conflicts_count_one": "{n} Konflikt braucht eine Entscheidung",
-    "conflicts_count_other": "{n} Konflikte brauchen eine Entscheidung",
+    "conflicts_count_one": "{n} Konflikt zu prüfen",
+    "conflicts_count_other": "{n} Konflikte zu prüfen",
     "conflict_of_instances_one": "{n} Instanz",
     "conflict_of_instances_other": "{n} Instanzen",
     "glance": "Der Zeitraum auf einen Blick",
@@ -228,8 +222,7 @@ GERMAN: Mapping[str, str] = {
     "mark_deadline_inclusive": "Frist, spätestens",
     "mark_deadline_exclusive": "Frist, vor",
     "mark_start": "Beginn der Arbeiten",
-    "mark_now": "Tag dieser Seite",
-    "gap_to_deadline": "{duration} Reserve bis zur Frist",
+    "gap_to_deadline": "{duration} bis zur Frist",
     "gap_past_deadline": "{duration} nach der Frist",
     "gap_to_start": "{duration} vor dem Beginn",
     "reason": "Grund",
@@ -251,13 +244,14 @@ GERMAN: Mapping[str, str] = {
     "release": "Version",
     "class": "Klasse",
     "why": "Warum",
-    "updates": "Aktualisierungen",
+    "updates": "Updates",
     "class_os": "System",
     "class_security": "Sicherheit",
     "class_minor": "klein",
     "class_major": "groß",
     "no_release": "Es wird keine Version eingespielt.",
     "no_instance": "Es wird nichts eingespielt: keine Instanz nimmt teil.",
+    "fleet_not_given": "kein Bestand angegeben",
     "no_fleet": "Ohne Bestand geplant: Das Fenster gilt für jede Instanz des Vertrags.",
     "freezes": "Sperren",
     "no_freezes": "Keine Sperre in diesem Zeitraum.",
@@ -277,7 +271,6 @@ GERMAN: Mapping[str, str] = {
     "deferral_label": "Aufschub {id}, maßstäblich: von {start} bis {end}; Grenze {limit}",
     "holidays": "Feiertage",
     "no_holidays": "Kein Feiertag in diesem Zeitraum.",
-    "holiday_of": "{region}, {n} in diesem Zeitraum",
     "today": "heute",
     "tomorrow": "morgen",
     "yesterday": "gestern",
@@ -300,6 +293,7 @@ GERMAN: Mapping[str, str] = {
     "footer": "Ortszeiten sind die von {zone}. Ein Zeitraum enthält seinen Beginn und nicht sein Ende. Ein Fenster "
     "gehört zu dem Tag, an dem es beginnt.",
     "feed_name": "Wartung: {title}",
+    "feed_summary": "Wartung {id}",
     "feed_about": "Wartungsfenster nach dem Vertrag {name}",
     "feed_send": "{notice}: geht am {send} hinaus; Frist {bound} {deadline} (Ziffer {clause})",
     "feed_bound_inclusive": "spätestens",
@@ -336,12 +330,12 @@ class Words:
             raise InvalidValue("language", expected=expected, found=language, field="language")
         return cls(language=language, table=WORDS[language])
 
-    def __call__(self, key: str, **values: object) -> str:
+    def __call__(self, key: str, /, **values: object) -> str:
         """Return the word `key` with `values` put in."""
         text = self.table[key]
         return text.format(**values) if values else text
 
-    def count(self, key: str, n: int, **values: object) -> str:
+    def count(self, key: str, n: int, /, **values: object) -> str:
         """Return the word `key` in the number that `n` asks for."""
         return self(f"{key}_{'one' if n == 1 else 'other'}", n=self.number(n), **values)
 

@@ -1,0 +1,53 @@
+"""The benchmarks compare like with like. How fast anything is, no test asks: that depends on machine and hour."""
+
+import json
+import subprocess
+import sys
+from collections import Counter
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+import maintsched as ms
+from bench import big_plan, calendars, outages
+
+ROOT = Path(__file__).parent.parent
+
+
+@pytest.mark.parametrize("module", [calendars, outages], ids=["calendars", "outages"])
+def test_both_sides_of_each_comparison_give_the_same_answer(module: ModuleType) -> None:
+    comparisons = list(module.comparisons(quick=True))
+    assert len(comparisons) > 1
+    assert all(comparison.same for comparison in comparisons)
+    assert [difference for comparison in comparisons for difference in comparison.differences()] == []
+
+
+def test_the_availability_that_is_compared_deducts_and_counts_something() -> None:
+    assert all(min(comparison.ours.answer()) > 0 for comparison in outages.comparisons(quick=True))  # type: ignore[call-overload]  # pairs here
+
+
+def test_the_rows_that_are_dumped_are_the_rows_of_the_plan() -> None:
+    plan = ms.make_plan(ms.load_contract(), big_plan.fleet_of(500), big_plan.facts_of(500), big_plan.SPAN)
+    dumped = [tuple(row.values()) for text, _ in big_plan.dumped_rows(plan) for row in json.loads(text)]
+    assert Counter(dumped) == Counter(tuple(row) for row in big_plan.all_rows(plan))
+
+
+def test_the_large_fleet_is_mixed_and_some_of_it_is_deferred_and_frozen() -> None:
+    plan = ms.make_plan(ms.load_contract(), big_plan.fleet_of(500), big_plan.facts_of(500), big_plan.SPAN)
+    rows = list(big_plan.all_rows(plan))
+    assert len({row.release for row in rows}) > 3
+    assert plan.deferrals
+    assert plan.freezes
+    assert len(plan.windows) == 12
+
+
+def test_a_quick_run_prints_every_line_and_writes_no_page() -> None:
+    page = ROOT / "docs" / "benchmarks.md"
+    before = page.read_bytes() if page.exists() else None
+    command = [sys.executable, str(ROOT / "bench" / "run.py"), "--quick"]
+    done = subprocess.run(command, check=True, capture_output=True, text=True, cwd=ROOT)
+    works = [comparison.work for module in (calendars, outages) for comparison in module.comparisons(quick=True)]
+    assert [work for work in works if work not in done.stdout] == []
+    assert "a plan of 12 months" in done.stdout
+    assert (page.read_bytes() if page.exists() else None) == before
