@@ -107,7 +107,7 @@ def make_plan(
     check_facts(contract, fleet, facts)
     deferrals = _settled_deferrals(contract, fleet, facts, only)
     profiles = group_alike(contract, fleet, facts, deferrals, only)
-    before = span.start if now is None else min(now, span.start, key=utc)
+    before = span.start if now is None or utc(now, "now") > utc(span.start) else now
     slots = slots_between(contract, facts, Span(start=before, end=span.end))
     work = walk(contract, facts, slots, profiles)
     shown = [slot for slot in slots if slot.window.start in span and (only is None or slot.concerns(only))]

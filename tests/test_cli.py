@@ -86,7 +86,7 @@ def test_the_table_is_spoken_in_german_too():
 
 def test_the_table_names_holidays_and_clock_changes():
     text = plan("--from", "2027-03-25/2028-11-30").stdout
-    assert "clocks go back on Sun" in text
+    assert "clocks back Sun 31 Oct" in text
     assert "Tag der Deutschen" in plan("--from", "2028-10").stdout
 
 

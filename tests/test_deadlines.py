@@ -1,6 +1,6 @@
 """Deadlines: the reading each used, what each says about itself, and what is refused."""
 
-from datetime import timedelta
+from datetime import date, timedelta
 
 import pytest
 
@@ -72,6 +72,38 @@ def test_an_offered_start_allows_for_hold_and_delivery():
     assert ms.offered_start(contract(), local("2026-12-01T08:00")) == local("2026-12-04T10:00")
     generic = contract("generic-weekly")  # 48 h, 1 h for delivery, 30 min hold
     assert ms.offered_start(generic, local("2026-12-01T08:01")) == local("2026-12-03T09:45")
+
+
+def test_an_offered_start_explains_itself():
+    explained = ms.explain_offered_start(contract("generic-weekly"), local("2026-12-01T08:01"))
+    assert explained.at.isoformat() == "2026-12-03T08:45:00+00:00"
+    assert (explained.clause, explained.reading) == ("S2.2", "elapsed, rounded up")
+    assert explained.facts == (
+        ("now", "2026-12-01T08:01:00+01:00"),
+        ("critical.lead", "48 h"),
+        ("notice.hold", "30 min"),
+        ("notice.delivery_margin", "1 h"),
+    )
+
+
+def test_a_time_to_send_explains_itself():
+    explained = ms.explain_send_at(contract(), local("2026-11-24T00:00"))
+    assert explained.at == local("2026-11-20T09:00")
+    assert (explained.clause, explained.exclusive) == ("2.4.3", False)
+    assert explained.reading == "the last opening of support at or before deadline - notice.margin"
+    assert explained.facts == (("deadline", "2026-11-24T00:00:00+01:00"), ("notice.margin", "24 h"))
+
+
+@pytest.mark.parametrize(
+    ("choice", "deadline"), [("earlier", "2017-09-30T23:00:00-04:00"), ("later", "2017-10-01T01:00:00-03:00")]
+)
+def test_a_day_whose_midnight_is_skipped_begins_as_the_contract_chooses(choice, deadline):
+    terms = contract(zone="America/Asuncion", clock_change=choice)  # 1 October 2017 begins at 01:00
+    assert ms.reminder_deadline(terms, local("2017-10-08T17:00", terms.zone)).isoformat() == deadline
+    assert ms.handover_due(terms, date(2017, 9, 2)).isoformat() == deadline
+    assert ms.provisioning_due(terms, local("2017-09-29T12:00", terms.zone)).isoformat() == deadline
+    assert ms.month_span(terms, "2017-10").start.isoformat() == deadline
+    assert ms.month_span(terms, "2017-09").end.isoformat() == deadline
 
 
 def test_a_deferral_limit_explains_itself():

@@ -228,4 +228,4 @@ def test_a_changed_file_is_refused_or_in_order(source, chunk, tmp_path):
             raise
         assert time.process_time() - began < SECONDS_MAX, f"seed {seed}, case {number}: {path.read_bytes()!r}"
     assert all(message.isprintable() for message in messages)
-    assert accepted > cases // 50, "the changes are so rough that next to nothing is accepted"
+    assert accepted >= cases // 50, "the changes are so rough that next to nothing is accepted"

@@ -96,6 +96,19 @@ def test_a_datetime_without_offset_is_refused(call):
         call(NAIVE)
 
 
+@pytest.mark.parametrize("name", INSTANTS)
+def test_a_refusal_names_the_argument_that_was_refused(name):
+    function, _, argument = name.partition(" ")
+    parameters = inspect.signature(getattr(ms, function)).parameters
+    assert argument in (*parameters, "", "around the clock")
+    for at in (NAIVE, datetime(2201, 1, 1, tzinfo=UTC)):
+        with pytest.raises(ms.InvalidValue) as refused:
+            INSTANTS[name](at)
+        assert refused.value.what in parameters
+        assert argument in ("", "around the clock", refused.value.what)
+        assert refused.value.found == at.isoformat()
+
+
 @pytest.mark.parametrize("year", [1, 1999, 2201, 9999])
 @pytest.mark.parametrize("call", INSTANTS.values(), ids=INSTANTS)
 def test_an_instant_outside_the_supported_years_is_refused(call, year):

@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 import maintsched as ms
@@ -32,23 +32,30 @@ def test_a_union_covers_what_any_span_covers_and_is_sorted_disjoint_and_non_empt
 
 
 @given(pairs, pairs)
+@example([(0, 2)], [(2, 4)])
+@example([(0, 2), (4, 6)], [(1, 5)])
 def test_an_intersection_covers_what_both_sides_cover(a, b):
     assert points(intersection(a, b)) == points(a) & points(b)
     assert all(start < end for start, end in intersection(a, b))
 
 
 @given(pairs, pairs)
+@example([(0, 4)], [(4, 6)])
+@example([(2, 4)], [(0, 2)])
+@example([(0, 4)], [(0, 2), (3, 4)])
 def test_a_subtraction_covers_what_the_left_side_covers_and_the_holes_do_not(a, b):
     assert points(subtract(a, b)) == points(a) - points(b)
     assert is_tidy(subtract(a, b))
 
 
 @given(pairs, st.integers(0, 40), st.integers(0, 40))
+@example([(0, 2), (2, 2), (4, 6), (1, 5), (1, 5), (3, 3)], 2, 4)
 def test_clipping_keeps_what_lies_inside_and_the_order_and_the_repetitions(a, start, end):
     inside = clip(a, start, end)
     assert points(inside) == {point for point in points(a) if start <= point < end}
     each = [(max(s, start), min(e, end)) for s, e in a]
     assert [(s, e) for s, e in inside if s < e] == [(s, e) for s, e in each if s < e]
+    assert start >= end or all(s < e for s, e in inside)
 
 
 @given(pairs)

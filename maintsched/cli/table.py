@@ -41,8 +41,8 @@ HEADINGS = {
         "nothing": "no window",
         "clause": "clause",
         "updates": "OS updates",
-        "forward": "clocks go forward on",
-        "back": "clocks go back on",
+        "forward": "clocks forward",
+        "back": "clocks back",
     },
     "de": {
         "window": "Fenster",
@@ -64,8 +64,8 @@ HEADINGS = {
         "nothing": "kein Fenster",
         "clause": "Ziffer",
         "updates": "OS-Updates",
-        "forward": "Uhren werden vorgestellt am",
-        "back": "Uhren werden zurückgestellt am",
+        "forward": "Uhren vor",
+        "back": "Uhren zurück",
     },
 }
 
