@@ -19,6 +19,7 @@ NOW = "2026-11-23T09:00:00+01:00"
 @pytest.fixture(autouse=True)
 def _cache(tmp_path, monkeypatch):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setenv("COLUMNS", "100")
     for name in list(os.environ):
         if name.startswith("MAINTSCHED_"):
             monkeypatch.delenv(name)
