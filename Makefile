@@ -2,6 +2,7 @@
 #   PYTHON=...       which Python to build on (default: the newest that works)
 #   WORKERS=4        how many processes the tests use
 #   PYTEST_ARGS=...  more arguments for pytest
+#   MUTANTS=...      which mutants, such as "maintsched.spans.*" (default: all)
 #   MUTATIONS=...    how many changed files `make fuzz` reads
 #   SEED=...         where their randomness begins (default: somewhere new; a failure says where)
 
@@ -14,6 +15,7 @@ MAKEFLAGS += --no-print-directory
 PYTHON ?=
 WORKERS ?= 2
 PYTEST_ARGS ?=
+MUTANTS ?=
 MUTATIONS ?= 200000
 SEED ?= $(shell date +%s)
 VENV := .venv
@@ -42,8 +44,8 @@ check: $(VENV)/.dev ## the gate: format, lint, boundaries, types, tests with cov
 bench: $(VENV)/.bench ## measure speed against the reference libraries
 	$(BIN)/python bench/run.py
 
-mutants: $(VENV)/.dev ## change the pure modules in small ways and see whether a test notices
-	$(BIN)/mutmut run
+mutants: $(VENV)/.dev ## change the pure modules in small ways and see whether a test notices (MUTANTS="maintsched.spans.*")
+	TZ=Pacific/Auckland HYPOTHESIS_PROFILE=mutants $(BIN)/mutmut run --max-children $(WORKERS) $(MUTANTS)
 	$(BIN)/mutmut results
 
 fuzz: $(VENV)/.dev ## run the property tests and the changed files long and with fresh random cases

@@ -21,7 +21,7 @@ from maintsched.notices import PlannedNotice, planned_notices
 from maintsched.profiles import NOTHING, Profile, Slot, Work, WorkItem, group_alike, slots_between, walk
 from maintsched.releases import HeldBack, RunningDeferral, settle_deferral
 from maintsched.spans import Span
-from maintsched.windows import Window
+from maintsched.windows import Window, check_declared
 
 
 class WorkRow(NamedTuple):
@@ -105,6 +105,7 @@ def make_plan(
     contract.holidays.require_year(span.start.astimezone(contract.zone).year)
     check_fleet(contract, fleet)
     check_facts(contract, fleet, facts)
+    check_declared(contract, facts)
     deferrals = _settled_deferrals(contract, fleet, facts, only)
     profiles = group_alike(contract, fleet, facts, deferrals, only)
     before = span.start if now is None or utc(now, "now") > utc(span.start) else now

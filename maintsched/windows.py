@@ -9,7 +9,7 @@ from operator import itemgetter
 
 from maintsched.contract import Contract, Explained
 from maintsched.errors import InvalidValue, NoWindow
-from maintsched.facts import DeclaredWindow, WindowKind
+from maintsched.facts import DeclaredWindow, Facts, WindowKind
 from maintsched.holidaycalendar import LAST_KNOWN_YEAR, HolidayCalendar
 from maintsched.localtime import FIRST_YEAR, LAST_YEAR, ClockCase, Elapsed, settle, utc
 from maintsched.readings import OnHoliday, weekday_numbers
@@ -139,24 +139,17 @@ class Schedule:
         return [start for start, _ in near], tuple([window for _, window in near])
 
     def window(self, window_id: str) -> Window | None:
-        """Return the window of that id, or None where the rule gives none of it."""
-        day = window_id.removeprefix(f"{WindowKind.MONTHLY}/")
-        try:
-            year = date.fromisoformat(day if len(day) > 7 else f"{day}-01").year  # a date has no zone
-        except ValueError:
-            return None
-        if not self.first_year <= year <= LAST_KNOWN_YEAR:
-            return None
-        return next((window for _, window in self._rule_windows(year) if window.id == window_id), None)
+        """Return the window of that id, or None where the rule gives none of it or an override skips it."""
+        windows = self._rule_windows(_year_in(window_id)) if self.has(window_id) else ()
+        return next((window for _, window in windows if window.id == window_id), None)
+
+    def has(self, window_id: str) -> bool:
+        """Say whether the rule gives a window of that id, be it skipped or not."""
+        return any(self._id(day) == window_id for day in self._nominal_dates(_year_in(window_id)))
 
     def unused_overrides(self) -> list[WindowOverride]:
         """Return the overrides that name no window of the rule."""
-        return [override for override in self._overrides.values() if not self._names_a_window(override.window)]
-
-    def _names_a_window(self, window_id: str) -> bool:
-        day = window_id.removeprefix(f"{WindowKind.MONTHLY}/")
-        year = int(day[:4]) if day[:4].isascii() and day[:4].isdecimal() else 0
-        return any(self._id(each) == window_id for each in self._nominal_dates(year))
+        return [override for override in self._overrides.values() if not self.has(override.window)]
 
     def _nominal_dates(self, year: int) -> tuple[date, ...]:
         return self.recurrence.dates(year) if self.first_year <= year <= LAST_KNOWN_YEAR else ()
@@ -213,6 +206,12 @@ class Schedule:
         return (*self._ordinary_facts[:2], ("duration", str(duration)), *extra)
 
 
+def _year_in(window_id: str) -> int:
+    """Return the year that the id of a monthly window begins with, 0 where it is no such id."""
+    digits = window_id.removeprefix(f"{WindowKind.MONTHLY}/")[:4]
+    return int(digits) if digits.isascii() and digits.isdecimal() else 0
+
+
 def _moved_off_holiday(contract: Contract, day: date, policy: OnHoliday) -> date:
     if policy is OnHoliday.KEEP or not contract.holidays.name(day):
         return day
@@ -261,3 +260,13 @@ def check_overrides(contract: Contract) -> None:
         raise InvalidValue("override", expected=expected, found=override.window, field=field_name)
     for override in overrides:
         plan.window(override.window)
+
+
+def check_declared(contract: Contract, facts: Facts) -> None:
+    """Refuse a declared window of kind monthly that no window of the rule can be replaced by."""
+    plan = schedule(contract)
+    for declared in facts.windows:
+        if declared.kind is WindowKind.MONTHLY and not plan.has(declared.id):
+            expected = "the key of a window of the rule, such as 2026-12 (another time is a critical window)"
+            subject = ("window", declared.id)
+            raise InvalidValue("key", expected=expected, found=declared.key, field="key", subject=subject)

@@ -1,6 +1,7 @@
 """A case is a folder: (contract,) fleet and case in, the expected plan out; `make_cases.py` writes what is new."""
 
 import json
+import time
 import tomllib
 from dataclasses import dataclass, fields, replace
 from datetime import datetime
@@ -80,6 +81,22 @@ def test_the_plan_of_a_case_is_the_same_the_second_time(folder):
 def test_the_plan_of_a_case_is_the_same_with_its_inputs_in_reverse_order(folder):
     case = read(folder)
     assert in_order(outcome(case.reversed())) == in_order(outcome(case))
+
+
+@pytest.fixture
+def in_auckland(monkeypatch):
+    """This machine's own zone is another one."""
+    monkeypatch.setenv("TZ", "Pacific/Auckland")
+    time.tzset()
+    yield
+    monkeypatch.undo()
+    time.tzset()
+
+
+@each_case
+@pytest.mark.usefixtures("in_auckland")
+def test_the_plan_of_a_case_is_the_same_wherever_the_machine_stands(folder):
+    assert outcome(read(folder)) == json.loads((folder / "expected.json").read_text(encoding="utf-8"))
 
 
 @each_case

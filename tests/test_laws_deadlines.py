@@ -70,12 +70,13 @@ def test_the_earliest_start_is_the_boundary_between_planned_and_unplanned(terms,
     assert ms.explain_earliest_start(terms, announced_at).at == first
 
 
-@given(builtin_contracts, instants(), st.sampled_from([timedelta(minutes=15), timedelta(hours=1), timedelta(days=1)]))
+@given(builtin_contracts, instants(), st.sampled_from([timedelta(minutes=15), timedelta(hours=7), timedelta(days=1)]))
 def test_an_offered_start_is_rounded_up_and_still_planned_after_every_allowance(terms, now, step):
     offered = utc(ms.offered_start(terms, now, step))
     needed = utc(ms.earliest_start(terms, now)) + terms.notice.hold + terms.notice.delivery_margin
     assert needed <= offered < needed + step
     assert (offered - datetime(2000, 1, 1, tzinfo=UTC)) % step == timedelta(0)
+    assert ms.offered_start(terms, now).tzinfo == terms.zone
     assert ms.offered_start(terms, now, timedelta(minutes=15)) == ms.offered_start(terms, now)
 
 

@@ -11,6 +11,7 @@ from maintsched.facts import Facts, check_facts
 from maintsched.fleet import Customer, Fleet, check_fleet
 from maintsched.intake.documents import Document, read_document
 from maintsched.intake.shape import Path, Reader, ShapeError, file_fields, place_of
+from maintsched.windows import check_declared
 
 
 def load_fleet(contract: Contract, *paths: str | FilePath) -> tuple[Fleet, Facts]:
@@ -33,6 +34,7 @@ def read_declarations(contract: Contract, documents: list[Document]) -> tuple[Fl
         facts = Facts(**{name: tuple(values) for name, values in gathered.items()})
         check_fleet(contract, fleet)
         check_facts(contract, fleet, facts)
+        check_declared(contract, facts)
     except InvalidValue as error:
         _refuse(documents, error)
     return fleet, facts
