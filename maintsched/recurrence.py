@@ -3,15 +3,15 @@
 A rule is text in the style of RFC 5545: `FREQ=MONTHLY;BYDAY=1TU`. Allowed are FREQ (DAILY, WEEKLY, MONTHLY, YEARLY),
 INTERVAL (1 to 12), BYDAY (ordinals from -5 to 5 with MONTHLY, or with YEARLY and BYMONTH), BYMONTHDAY, BYMONTH, UNTIL
 (a local date, held) and COUNT (1 to 500). What lies outside is refused at once: a general recurrence rule can keep a
-machine busy for minutes, and so can its expansion: python-dateutil, which the tests ask for the same dates, walks to
-the year 9999 where a rule gives no further date. Here a year costs at most one look at each of its days.
+machine busy for minutes. Dates are expanded by python-dateutil, year by year; one shape, an n-th weekday of every
+month, has a closed form.
 """
 
 import re
 from calendar import monthrange
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, datetime, time, timedelta
 from enum import StrEnum
 from functools import lru_cache
 from typing import Self
@@ -111,6 +111,20 @@ class Rule:
             parts.append(f"COUNT={self.count}")
         return ";".join(parts)
 
+    def allows(self, day: date) -> bool:
+        """Say whether BYMONTH, BYMONTHDAY and BYDAY hold for `day`; FREQ and INTERVAL are not looked at."""
+        length = monthrange(day.year, day.month)[1]
+        ordinals = (None, (day.day - 1) // 7 + 1, -((length - day.day) // 7 + 1))
+        numbers = {day.day, day.day - length - 1}
+        return (
+            (not self.by_month or day.month in self.by_month)
+            and (not self.by_month_day or not numbers.isdisjoint(self.by_month_day))
+            and (
+                not self.by_day
+                or any(each.weekday == day.weekday() and each.ordinal in ordinals for each in self.by_day)
+            )
+        )
+
     @property
     def at_most_once_a_month(self) -> bool:
         """Say whether no month can hold two dates of this rule (the id of a window then needs no day)."""
@@ -204,31 +218,61 @@ class Recurrence:
     def _unlimited(self, year: int) -> Iterator[date]:
         last = self.rule.until or date(LAST_YEAR, 12, 31)
         if self.anchor.year <= year <= last.year:
-            for day in self._days(year):
+            for day in self._nth_weekday(year) if self._has_closed_form else self._expand(year):
                 if self.anchor <= day <= last:
                     yield day
 
-    def _days(self, year: int) -> Iterator[date]:
-        """Return what the rule gives in `year`; no day is looked at twice, so that nothing can take long."""
-        rule, anchor = self._explicit(), self.anchor
-        if rule.frequency is Frequency.YEARLY and (year - anchor.year) % rule.interval:
-            return
-        for month in rule.by_month or range(1, 13):
-            months = (year - anchor.year) * 12 + month - anchor.month
-            if rule.frequency is not Frequency.MONTHLY or months % rule.interval == 0:
-                for number in _numbers_in_month(rule, year, month):
-                    day = date(year, month, number)
-                    if self._is_in_step(day):
-                        yield day
+    @property
+    def _has_closed_form(self) -> bool:
+        rule = self.rule
+        plain = rule.frequency is Frequency.MONTHLY and rule.interval == 1 and not rule.by_month
+        return plain and len(rule.by_day) == 1 and rule.by_day[0].ordinal is not None
 
-    def _is_in_step(self, day: date) -> bool:
-        """Say whether the interval of a DAILY or WEEKLY rule, counted from the anchor, falls on `day`."""
-        rule, ordinal, first = self.rule, day.toordinal(), self.anchor.toordinal()
-        if rule.frequency is Frequency.DAILY:
-            return (ordinal - first) % rule.interval == 0
-        if rule.frequency is Frequency.WEEKLY:
-            return ((ordinal - 1) // 7 - (first - 1) // 7) % rule.interval == 0  # weeks begin on Mondays
-        return True
+    def _nth_weekday(self, year: int) -> Iterator[date]:
+        day = self.rule.by_day[0]
+        ordinal = day.ordinal or 1
+        for month in range(1, 13):
+            first_weekday, days = monthrange(year, month)
+            number = 1 + (day.weekday - first_weekday) % 7
+            number += 7 * (ordinal - 1) if ordinal > 0 else (days - number) // 7 * 7 + 7 * (ordinal + 1)
+            if 1 <= number <= days:
+                yield date(year, month, number)
+
+    def _expand(self, year: int) -> Iterator[date]:
+        """Let dateutil expand the rule without the parts that only limit it, and keep the days that those allow.
+
+        A rule without limits always gives a next date; one that gives none would lead dateutil to the year 9999.
+        """
+        from dateutil import rrule  # not needed for the closed form
+
+        rule = self._explicit()
+        daily = rule.frequency is Frequency.DAILY
+        by_month_day = (1, *rule.by_month_day) if rule.by_month_day else None  # every month has a first day
+        by_weekday = None if by_month_day else sorted({day.weekday for day in rule.by_day}) or None
+        found = rrule.rrule(
+            rrule.FREQNAMES.index(rule.frequency),  # type: ignore[arg-type]  # the stubs want a literal
+            dtstart=datetime.combine(self._aligned(year), time()),
+            until=datetime.combine(date(year, 12, 31), time()),
+            interval=rule.interval,
+            wkst=rrule.MO,
+            bymonth=(rule.by_month or range(1, 13)) if rule.frequency is Frequency.YEARLY else None,
+            bymonthday=None if daily else by_month_day,
+            byweekday=None if daily else by_weekday,
+        )
+        return (at.date() for at in found if at.year == year and rule.allows(at.date()))
+
+    def _aligned(self, year: int) -> date:
+        """Return a date that the intervals counted from the anchor fall on, at or before all dates of `year`."""
+        anchor, interval, january = self.anchor, self.rule.interval, date(year, 1, 1)
+        if self.rule.frequency is Frequency.DAILY:
+            return anchor + timedelta(days=max(0, (january - anchor).days) // interval * interval)
+        if self.rule.frequency is Frequency.WEEKLY:
+            monday = anchor - timedelta(days=anchor.weekday())
+            return monday + timedelta(weeks=max(0, (january - monday).days) // (7 * interval) * interval)
+        if self.rule.frequency is Frequency.MONTHLY:
+            months = (max(0, (year - anchor.year) * 12 + 1 - anchor.month) // interval) * interval + anchor.month - 1
+            return date(anchor.year + months // 12, months % 12 + 1, 1)
+        return date(anchor.year + (year - anchor.year) // interval * interval, 1, 1)
 
     def _explicit(self) -> Rule:
         """Return the rule with the day that RFC 5545 takes from the anchor written out."""
@@ -239,29 +283,6 @@ class Recurrence:
             return _with(rule, by_day=(WeekdayNumber(weekday=anchor.weekday()),))
         months = rule.by_month or ((anchor.month,) if rule.frequency is Frequency.YEARLY else ())
         return _with(rule, by_month_day=(anchor.day,), by_month=months)
-
-
-def _numbers_in_month(rule: Rule, year: int, month: int) -> list[int]:
-    """Return the days of a month that BYMONTHDAY and BYDAY leave, in order."""
-    first_weekday, days = monthrange(year, month)
-    if rule.by_day and rule.by_day[0].ordinal is not None:
-        return sorted({number for day in rule.by_day for number in _nth(day, first_weekday, days)})
-    if rule.by_month_day:
-        counted = {number if number > 0 else days + 1 + number for number in rule.by_month_day}
-        numbers = sorted(number for number in counted if 1 <= number <= days)
-    else:
-        numbers = list(range(1, days + 1))
-    weekdays = {day.weekday for day in rule.by_day}
-    return [number for number in numbers if not weekdays or (first_weekday + number - 1) % 7 in weekdays]
-
-
-def _nth(day: WeekdayNumber, first_weekday: int, days: int) -> Iterator[int]:
-    ordinal = day.ordinal or 1
-    first = 1 + (day.weekday - first_weekday) % 7
-    last = first + (days - first) // 7 * 7
-    number = first + 7 * (ordinal - 1) if ordinal > 0 else last + 7 * (ordinal + 1)
-    if 1 <= number <= days:
-        yield number
 
 
 def _with(rule: Rule, **changes: object) -> Rule:

@@ -60,6 +60,13 @@ def test_each_kind_of_window_has_its_own_notice_deadline(kind, deadline, clause,
     assert due.facts == (("start", START.isoformat()), lead)
 
 
+@pytest.mark.parametrize("kind", ms.WindowKind)
+def test_a_start_without_offset_is_refused_for_each_kind_of_window(kind):
+    with pytest.raises(ms.NaiveDatetime) as refused:
+        notice_deadline(contract(), kind, START.replace(tzinfo=None))
+    assert refused.value.what == "start"
+
+
 def test_an_earliest_start_explains_itself():
     explained = ms.explain_earliest_start(contract(), local("2026-10-23T18:00"))
     assert explained.at.isoformat() == "2026-10-26T17:00:00+01:00"
