@@ -10,7 +10,7 @@ from maintsched.contract import Contract
 from maintsched.deadlines import Classification, classify, earliest_start, shortfall
 from maintsched.facts import Facts, Freeze, WindowKind
 from maintsched.fleet import BackupRule, Fleet
-from maintsched.localtime import Elapsed, elapsed, settle, utc
+from maintsched.localtime import Elapsed, elapsed, settle_on, utc
 from maintsched.notices import PlannedNotice, recipients
 from maintsched.profiles import NOTHING, Profile, Slot, Work
 from maintsched.recurrence import Recurrence
@@ -65,7 +65,7 @@ def _dates(recurrence: Recurrence, first: date, last: date) -> list[date]:
 
 
 def _backup_at(contract: Contract, rule: BackupRule, day: date, index: int) -> datetime:
-    return settle(datetime.combine(day, rule.times[index]), contract.zone, contract.clock_change).at
+    return settle_on(day, rule.times[index], contract.zone, contract.clock_change).at
 
 
 def longest_backup_gap(rule: BackupRule, start: date) -> timedelta | None:

@@ -47,16 +47,21 @@ class Settled(NamedTuple):
 
 def settle(wall: datetime, zone: tzinfo, choice: Choice = Choice.EARLIER) -> Settled:
     """Return the instant that the naive `wall` clock time means in `zone`."""
-    once, again = _both_folds(wall.time())
-    first = datetime.combine(wall, once, zone)
-    before, after = zone.utcoffset(first), zone.utcoffset(datetime.combine(wall, again, zone))
+    return settle_on(wall, wall.time(), zone, choice)
+
+
+def settle_on(day: date, at: time, zone: tzinfo, choice: Choice = Choice.EARLIER) -> Settled:
+    """Return the instant that the time of day `at` means on `day` in `zone`."""
+    once, again = _both_folds(at)
+    first = datetime.combine(day, once, zone)
+    before, after = zone.utcoffset(first), zone.utcoffset(datetime.combine(day, again, zone))
     if before is None or after is None:
         raise InvalidValue("zone", expected="a zone that knows its offset", found=zone)
     if before == after:
-        return Settled(at=first, case=ClockCase.ORDINARY)
+        return Settled(first, ClockCase.ORDINARY)
     offset = max(before, after) if choice is Choice.EARLIER else min(before, after)
-    at = (wall - offset).replace(tzinfo=UTC).astimezone(zone)
-    return Settled(at=at, case=ClockCase.GAP if before < after else ClockCase.FOLD)
+    settled = (datetime.combine(day, at) - offset).replace(tzinfo=UTC).astimezone(zone)
+    return Settled(settled, ClockCase.GAP if before < after else ClockCase.FOLD)
 
 
 @lru_cache(maxsize=256)  # a contract has few times of day, and `replace` costs more than all else in `settle`
@@ -67,7 +72,7 @@ def _both_folds(at: time) -> tuple[time, time]:
 
 def start_of_day(day: date, zone: tzinfo, choice: Choice = Choice.EARLIER) -> datetime:
     """Return the instant at which `day` begins in `zone`."""
-    return settle(datetime.combine(day, time()), zone, choice).at
+    return settle_on(day, time(), zone, choice).at
 
 
 def utc(at: datetime, what: str = "instant") -> datetime:

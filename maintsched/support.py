@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 from maintsched.contract import Contract, Explained
 from maintsched.errors import InvalidValue, UnknownName
-from maintsched.localtime import Elapsed, require_year, settle, start_of_day, utc
+from maintsched.localtime import Elapsed, require_year, settle, settle_on, start_of_day, utc
 from maintsched.readings import Concurrent, NoHours, Premium24x7, ProvisioningEnd, SupportZone, weekday_numbers
 from maintsched.terms import ReactionTime
 
@@ -106,7 +106,7 @@ class SupportHours:
         while day.year == year:
             if day.weekday() in self._weekdays and day not in holidays:
                 start, end = (
-                    _micro(settle(datetime.combine(day, at), self.zone, self._contract.clock_change).at)
+                    _micro(settle_on(day, at, self.zone, self._contract.clock_change).at)
                     for at in (terms.opens, terms.closes)
                 )
                 opens.append(start)

@@ -6,12 +6,13 @@ from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from functools import lru_cache
 from operator import itemgetter
+from typing import NamedTuple
 
 from maintsched.contract import Contract, Explained
 from maintsched.errors import InvalidValue, NoWindow
 from maintsched.facts import DeclaredWindow, Facts, WindowKind
 from maintsched.holidaycalendar import LAST_KNOWN_YEAR, HolidayCalendar
-from maintsched.localtime import FIRST_YEAR, LAST_YEAR, ClockCase, Elapsed, settle, utc
+from maintsched.localtime import FIRST_YEAR, LAST_YEAR, ClockCase, Elapsed, settle_on, utc
 from maintsched.readings import OnHoliday, weekday_numbers
 from maintsched.recurrence import Recurrence
 from maintsched.spans import Span
@@ -19,6 +20,16 @@ from maintsched.terms import WindowOverride
 
 OVERRIDE_REACH = timedelta(days=62)
 """A window may be overridden to start at most this far from the rule's start."""
+
+
+class Basis(NamedTuple):
+    """What a window follows from; the windows of a rule share it."""
+
+    clause: str
+    reading: str
+    """The terms that settled the start."""
+    facts: tuple[tuple[str, str], ...]
+    holidays: HolidayCalendar
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,16 +43,17 @@ class Window:
     kind: WindowKind
     start: datetime
     end: datetime
-    clause: str
-    holidays: HolidayCalendar = field(repr=False, compare=False)
-    reading: str = field(default="", repr=False, compare=False)
-    """The terms that settled the start."""
-    facts: tuple[tuple[str, str], ...] = field(default=(), repr=False, compare=False)
+    basis: Basis = field(repr=False, compare=False)
+
+    @property
+    def clause(self) -> str:
+        """The clause that the window follows from."""
+        return self.basis.clause
 
     @property
     def holiday(self) -> str | None:
         """Name of the public holiday on the window's day, or None."""
-        return self.holidays.name(self.start.date())
+        return self.basis.holidays.name(self.start.date())
 
     @property
     def span(self) -> Span:
@@ -51,8 +63,8 @@ class Window:
     @property
     def explained(self) -> Explained:
         """Why the window starts when it does."""
-        facts = (*self.facts, ("holiday", self.holiday or "none"))
-        return Explained(at=self.start, clause=self.clause, reading=self.reading, facts=facts)
+        facts = (*self.basis.facts, ("holiday", self.holiday or "none"))
+        return Explained(at=self.start, clause=self.clause, reading=self.basis.reading, facts=facts)
 
 
 def monthly_windows(contract: Contract, since: datetime, until: datetime) -> Iterator[Window]:
@@ -118,9 +130,13 @@ class Schedule:
         # An override, a holiday or, around midnight, a clock change may move a window over New Year's Day.
         settled_by_rule = not terms.override and terms.on_holiday is OnHoliday.KEEP
         self._keeps_its_year = settled_by_rule and 3 <= terms.time.hour < 21
-        self._readings = {policy: f"monthly.on_holiday = {policy}" for policy in OnHoliday}
         at = f"{terms.time.isoformat('minutes')} {self.zone.key}"
-        self._ordinary_facts = (("rule", str(terms.rule)), ("time", at), ("duration", str(terms.duration)))
+        self._ordinary = Basis(
+            clause=contract.clauses.monthly,
+            reading=f"monthly.on_holiday = {terms.on_holiday}",
+            facts=(("rule", str(terms.rule)), ("time", at), ("duration", str(terms.duration))),
+            holidays=contract.holidays,
+        )
         self._of_rule: dict[int, list[tuple[datetime, Window]]] = {}
         self._years: dict[int, tuple[list[datetime], tuple[Window, ...]]] = {}
 
@@ -172,7 +188,7 @@ class Schedule:
             return None
         policy = (override.on_holiday if override else None) or terms.on_holiday
         day = _moved_off_holiday(self.contract, nominal, policy)
-        settled = settle(datetime.combine(day, terms.time), self.zone, self.contract.clock_change)
+        settled = settle_on(day, terms.time, self.zone, self.contract.clock_change)
         start, duration = settled.at, terms.duration
         if override is not None:
             start, duration = _overridden(override, start, duration, self.contract)
@@ -182,28 +198,27 @@ class Schedule:
             kind=WindowKind.MONTHLY,
             start=start,
             end=(start_utc + duration).astimezone(self.zone),
-            clause=self.contract.clauses.monthly,
-            holidays=self.contract.holidays,
-            reading=self._readings[policy],
-            facts=self._facts(nominal, day, duration, settled.case, override),
+            basis=self._ordinary
+            if override is None and day == nominal and settled.case is ClockCase.ORDINARY
+            else self._particular(policy, duration, nominal, day, settled.case, override),
         )
 
-    def _facts(
-        self, nominal: date, day: date, duration: Elapsed, case: ClockCase, override: WindowOverride | None
-    ) -> tuple[tuple[str, str], ...]:
-        if (
-            nominal == day
-            and override is None
-            and case is ClockCase.ORDINARY
-            and duration is self.contract.monthly.duration
-        ):
-            return self._ordinary_facts
+    def _particular(
+        self,
+        policy: OnHoliday,
+        duration: Elapsed,
+        nominal: date,
+        day: date,
+        case: ClockCase,
+        override: WindowOverride | None,
+    ) -> Basis:
         extra = [("moved from", nominal.isoformat())] if nominal != day else []
         if override is not None:
             extra.append(("override", override.reason))
         if case is not ClockCase.ORDINARY:
             extra.append((f"clock {case}", f"the {self.contract.clock_change} candidate"))
-        return (*self._ordinary_facts[:2], ("duration", str(duration)), *extra)
+        facts = (*self._ordinary.facts[:2], ("duration", str(duration)), *extra)
+        return self._ordinary._replace(reading=f"monthly.on_holiday = {policy}", facts=facts)
 
 
 def _year_in(window_id: str) -> int:
@@ -243,10 +258,12 @@ def declared_window(contract: Contract, declared: DeclaredWindow) -> Window:
         kind=declared.kind,
         start=declared.span.start.astimezone(contract.zone),
         end=declared.span.end.astimezone(contract.zone),
-        clause=clauses[declared.kind],
-        holidays=contract.holidays,
-        reading="declared",
-        facts=(("reason", declared.reason),),
+        basis=Basis(
+            clause=clauses[declared.kind],
+            reading="declared",
+            facts=(("reason", declared.reason),),
+            holidays=contract.holidays,
+        ),
     )
 
 
