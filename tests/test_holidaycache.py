@@ -86,9 +86,9 @@ def test_a_cache_that_cannot_be_written_costs_time_and_nothing_else(tmp_path, as
 
 
 def test_the_version_is_the_librarys_own():
-    import holidays
+    from importlib.metadata import version
 
-    assert library_version() == holidays.__version__
+    assert library_version() == version("holidays")
 
 
 def test_a_version_that_cannot_be_found_is_none_of_the_known(monkeypatch, tmp_path):

@@ -247,7 +247,8 @@ def test_an_event_describes_clause_times_notice_deadline_instances_and_work(samp
 def test_an_event_names_holiday_reason_impact_and_conflicts(contract):
     plan = plan_of(contract, critical(datetime(2026, 12, 25, 12, tzinfo=BERLIN)))
     described = {
-        str(each["UID"]).split("+intrexx")[0].replace("+", "."): each["DESCRIPTION"] for each in events(plan_feed(plan, stamp=NOW))
+        str(each["UID"]).split("+intrexx")[0].replace("+", "."): each["DESCRIPTION"]
+        for each in events(plan_feed(plan, stamp=NOW))
     }
     for part in ("Public holiday: Erster Weihnachtstag", "Reason: faster disks", "Impact: outage"):
         assert part in described["critical.extra"]

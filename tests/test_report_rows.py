@@ -28,7 +28,7 @@ def large_plan(count):
         ms.Customer(
             key=f"c{index:05}",
             name=f"Customer {index}",
-            language="de",
+            language=ms.Language.DE,
             package="premium",
             contacts=(ms.Contact(key="a", name="A", email="a@example.org", roles=("system_responsible",)),),
             instances=(ms.Instance(key=f"i{index:05}", host="h", track=("silent", "steady")[index % 2]),),
