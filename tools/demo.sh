@@ -34,7 +34,7 @@ done
 say "Why the next window is when it is"
 window=$(grep -oE 'monthly/[0-9]{4}-[0-9]{2}(-[0-9]{2})?' "$out/plan.json" | sort | sed -n 1p)
 [ -n "$window" ] || { echo "demo: expected a monthly window in $out/plan.json, got none" >&2; exit 1; }
-run maintsched explain "$window"
+run maintsched explain "$window" --fleet "$fleet"
 
 say "Done. Look at these:"
 ls -l "$out"/plan.*
