@@ -82,10 +82,12 @@ if TYPE_CHECKING:
     )
     from maintsched.intake import builtin_contracts, load_contract, load_fleet
     from maintsched.localtime import Elapsed, Period
-    from maintsched.plan import Plan, PlanWindow, make_plan
+    from maintsched.notices import NoticeKind
+    from maintsched.plan import Plan, PlanWindow, WorkRow, make_plan
     from maintsched.recurrence import Rule
     from maintsched.spans import Span
     from maintsched.support import (
+        Clock,
         ReactionDue,
         Scope,
         Severity,
@@ -98,6 +100,7 @@ if TYPE_CHECKING:
         reaction_due,
         severity,
     )
+    from maintsched.terms import ReactionTime
     from maintsched.version import Version
     from maintsched.windows import Window, last_window, monthly_windows, next_window
 
@@ -123,13 +126,15 @@ _HOMES = {
     "maintsched.fleet": "BackupRule CalendarMethod Contact Customer Fleet Instance Language instance_url",
     "maintsched.intake": "builtin_contracts load_contract load_fleet",
     "maintsched.localtime": "Elapsed Period",
-    "maintsched.plan": "Plan PlanWindow make_plan",
+    "maintsched.notices": "NoticeKind",
+    "maintsched.plan": "Plan PlanWindow WorkRow make_plan",
     "maintsched.recurrence": "Rule",
     "maintsched.spans": "Span",
     "maintsched.support": (
-        "ReactionDue Scope Severity Standstill concurrent_severity explain_handover_due "
+        "Clock ReactionDue Scope Severity Standstill concurrent_severity explain_handover_due "
         "explain_provisioning_due handover_due provisioning_due reaction_due severity "
     ),
+    "maintsched.terms": "ReactionTime",
     "maintsched.version": "Version",
     "maintsched.windows": "Window last_window monthly_windows next_window",
 }
@@ -168,6 +173,7 @@ __all__ = [
     "CalendarMethod",
     "ChangeClass",
     "Classification",
+    "Clock",
     "Conflict",
     "ConflictKind",
     "Consent",
@@ -192,6 +198,7 @@ __all__ = [
     "MaintschedError",
     "NaiveDatetime",
     "NoWindow",
+    "NoticeKind",
     "OutOfRange",
     "Outage",
     "OutageCause",
@@ -199,6 +206,7 @@ __all__ = [
     "Plan",
     "PlanWindow",
     "ReactionDue",
+    "ReactionTime",
     "Release",
     "Rule",
     "RuleRefused",
@@ -211,6 +219,7 @@ __all__ = [
     "Version",
     "Window",
     "WindowKind",
+    "WorkRow",
     "availability",
     "builtin_contracts",
     "classify",

@@ -19,6 +19,8 @@ from maintsched.localtime import FIRST_YEAR, LAST_YEAR, start_of_day, utc
 from maintsched.readings import AvailabilityBase, Consent, Counting, CustomerCause, Deduct, LateMaintenance
 from maintsched.spans import Pairs, Span, clip, length, subtract
 
+READINGS = ("late_maintenance", "base", "deduct", "customer_cause", "clause_6_6")
+"""The terms whose readings an availability depends on, besides `critical.consent`."""
 _MONTH = re.compile(r"([0-9]{4})-(0[1-9]|1[0-2])")
 
 
@@ -49,8 +51,7 @@ def month_span(contract: Contract, month: str) -> Span:
         raise InvalidValue("month", expected=f'"YYYY-MM" from {FIRST_YEAR} to {LAST_YEAR - 1}', found=month)
     year, number = int(found[1]), int(found[2])
     first, after = date(year, number, 1), date(year + number // 12, number % 12 + 1, 1)
-    zone, choice = contract.zone, contract.clock_change
-    return Span(start=start_of_day(first, zone, choice), end=start_of_day(after, zone, choice))
+    return Span(start=start_of_day(first, contract.zone), end=start_of_day(after, contract.zone))
 
 
 def availability(  # the month and what is known of it
@@ -95,7 +96,7 @@ def _result(contract: Contract, month: str, *, month_seconds: int, deducted: int
         allowed_seconds=allowed,
         budget_left_seconds=allowed - counted,
         clause=contract.clauses.availability,
-        reading=f"availability.late_maintenance = {terms.late_maintenance}, availability.base = {terms.base}",
+        reading=", ".join(f"availability.{name} = {getattr(terms, name)}" for name in READINGS),
     )
 
 
@@ -126,17 +127,16 @@ def _excused_causes(contract: Contract) -> frozenset[OutageCause]:
 def _maintained(contract: Contract, maintenance: Iterable[Maintenance]) -> tuple[Pairs, Pairs]:
     """Return what maintenance deducts, and what it counts as downtime, as seconds."""
     deducted: Pairs = []
-    late: Pairs = []
+    counted: Pairs = []
+    late_counts = contract.availability.late_maintenance is LateMaintenance.COUNTS_IN_FULL
     for work in maintenance:
         if _is_planned(contract, work):
             deducted.append(_deducted(contract, work))
-            late.extend(_outside(work))
-        else:
-            begin = min(work.start, work.started_at or work.start, key=utc)
-            end = max(work.end, work.completed_at or work.end, key=utc)
-            late.append((floor(begin.timestamp()), ceil(end.timestamp())))
-    counts = contract.availability.late_maintenance is LateMaintenance.COUNTS_IN_FULL
-    return deducted, late if counts else []
+            counted.extend(_outside(work))
+        elif late_counts:
+            counted.append((floor(work.start.timestamp()), ceil(work.end.timestamp())))
+            counted.extend(_outside(work))
+    return deducted, counted
 
 
 def _is_planned(contract: Contract, work: Maintenance) -> bool:
@@ -155,9 +155,7 @@ def _deducted(contract: Contract, work: Maintenance) -> tuple[int, int]:
 
 def _outside(work: Maintenance) -> Pairs:
     """Return the work done outside the announced time: before its start, and past its end."""
-    spans = []
-    if work.started_at is not None and utc(work.started_at) < utc(work.start):
-        spans.append((floor(work.started_at.timestamp()), ceil(work.start.timestamp())))
-    if work.completed_at is not None and utc(work.completed_at) > utc(work.end):
-        spans.append((floor(work.end.timestamp()), ceil(work.completed_at.timestamp())))
-    return spans
+    started, completed = utc(work.started_at or work.start), utc(work.completed_at or work.end)
+    before = started, min(completed, utc(work.start))
+    after = max(started, utc(work.end)), completed
+    return [(floor(first.timestamp()), ceil(last.timestamp())) for first, last in (before, after) if first < last]

@@ -8,13 +8,14 @@ from itertools import pairwise
 
 from maintsched.contract import Contract
 from maintsched.deadlines import Classification, classify, earliest_start, shortfall
-from maintsched.facts import Facts, Freeze, WindowKind
+from maintsched.facts import ChangeClass, Facts, Freeze, WindowKind
 from maintsched.fleet import BackupRule, Fleet
 from maintsched.localtime import Elapsed, elapsed, settle_on, utc
 from maintsched.notices import PlannedNotice, recipients
 from maintsched.profiles import NOTHING, Profile, Slot, Work
 from maintsched.recurrence import Recurrence
-from maintsched.releases import RunningDeferral, track_at
+from maintsched.releases import HeldBack, RunningDeferral, track_at
+from maintsched.version import Version
 
 
 class ConflictKind(StrEnum):
@@ -28,6 +29,7 @@ class ConflictKind(StrEnum):
     BACKUP_RULE = "backup_rule"  # the backup rule leaves more time between two backups than is promised
     DEFERRAL_TOO_LONG = "deferral_too_long"  # asked for beyond the limit; it ends at the limit
     DEFERRAL_NEVER_ENDS = "deferral_never_ends"  # no window ever takes the deferred release
+    RELEASE_HELD_BACK = "release_held_back"  # a declared window or a security fix does not get what it is for
     DEFERRAL_WITHOUT_EFFECT = "deferral_without_effect"  # the release is not on the instance's track, or installed
     NO_CONTACT = "no_contact"  # nobody of the customer can be told
     NO_CONSENT = "no_consent"  # an unmanaged instance is named without a recorded consent
@@ -181,6 +183,35 @@ def reach_conflicts(contract: Contract, facts: Facts, slot: Slot, profiles: Iter
             )
 
 
+def held_conflicts(contract: Contract, slot: Slot, taking: Iterable[Profile], work: Work) -> Iterator[Conflict]:
+    """Return the releases that a window was declared for, and the security fixes, that stay out of it."""
+    wanted = slot.declared.releases if slot.declared else ()
+    hit: dict[str, list[str]] = {}
+    for profile in taking:
+        step = work.get(profile.step(slot))
+        if step is None:
+            continue
+        reasons = [f"{each.release.id}: {each.why}" for each in step.held_back if _is_missed(each, wanted)]
+        known = {item.release for item in step.items} | {str(each.release.version) for each in step.held_back}
+        nothing = "it does not ship on the instance's track, or is installed, or not yet available"
+        reasons += [f"{version}: {nothing}" for version in wanted if str(version) not in known]
+        for reason in reasons:
+            hit.setdefault(reason, []).extend(profile.keys)
+    for reason, instances in sorted(hit.items()):
+        yield Conflict(
+            kind=ConflictKind.RELEASE_HELD_BACK,
+            subject=slot.window.id,
+            message=f"stays out, {reason}",
+            clause=contract.clauses.updates,
+            instances=tuple(sorted(instances)),
+        )
+
+
+def _is_missed(held: HeldBack, wanted: Collection[Version]) -> bool:
+    fix = held.release.change_class is ChangeClass.SECURITY and held.freeze is None
+    return held.release.version in wanted or fix
+
+
 def deferral_conflicts(
     contract: Contract, fleet: Fleet, facts: Facts, deferrals: Iterable[RunningDeferral]
 ) -> Iterator[Conflict]:
@@ -198,6 +229,9 @@ def deferral_conflicts(
             found.append((ConflictKind.DEFERRAL_NEVER_ENDS, message))
         if installed is not None and installed >= deferral.release:
             message = f"{installed} is installed already: withdraw the deferral, it holds other releases back"
+            found.append((ConflictKind.DEFERRAL_WITHOUT_EFFECT, message))
+        if utc(running.end) <= utc(running.start):
+            message = f"it ends before {running.start:%Y-%m-%d %H:%M %Z}, when the release could go in: withdraw it"
             found.append((ConflictKind.DEFERRAL_WITHOUT_EFFECT, message))
         track = track_at(contract, instance, facts.track_switches, running.end)
         if running.release.tracks and track not in running.release.tracks:

@@ -8,9 +8,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cached_property
-from types import MappingProxyType
+from typing import Any
 from zoneinfo import ZoneInfo
 
+from maintsched.birth import settle_fields
 from maintsched.errors import UnknownName
 from maintsched.grammar import require_host_suffix, require_key, require_once, require_text
 from maintsched.holidaycalendar import HolidayCalendar
@@ -81,6 +82,7 @@ class Contract:
 
     def __post_init__(self) -> None:
         """Refuse terms that name what another term does not know."""
+        settle_fields(self)
         require_key("name", self.name)
         require_text("title", self.title)
         require_bounded("handover", self.handover)
@@ -91,7 +93,6 @@ class Contract:
                 require_key(field_name, each)
         for name, suffix in self.environments.items():
             require_host_suffix(f"environments.{name}", suffix)
-        object.__setattr__(self, "environments", MappingProxyType(dict(self.environments)))
         self._require_known_names()
 
     def _require_known_names(self) -> None:
@@ -113,6 +114,10 @@ class Contract:
     def __hash__(self) -> int:
         """Hash by name, zone and rule: contracts that differ elsewhere may share it."""
         return self._hash
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Leave the hash out of a pickle: texts hash differently in every process."""
+        return {name: value for name, value in self.__dict__.items() if name != "_hash"}
 
     @cached_property
     def _hash(self) -> int:

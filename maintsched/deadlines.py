@@ -7,7 +7,7 @@ from maintsched.contract import Contract, Explained
 from maintsched.errors import InvalidValue
 from maintsched.facts import WindowKind
 from maintsched.localtime import Elapsed, elapsed, shift, start_of_day, utc
-from maintsched.readings import ReminderReading
+from maintsched.readings import ReminderReading, SupportZone
 from maintsched.support import support_hours
 
 
@@ -34,7 +34,7 @@ def explain_reminder_deadline(contract: Contract, start: datetime, reading: str 
     at = utc(start, "start").astimezone(zone)
     by_elapsed = shift(at, -timedelta(days=terms.reminder.days), zone)
     by_wall = terms.reminder.before_instant(at, zone, choice).at
-    by_days = start_of_day(terms.reminder.before(at.date()), zone, choice)
+    by_days = start_of_day(terms.reminder.before(at.date()), zone)
     due = {
         ReminderReading.ELAPSED: by_elapsed,
         ReminderReading.WALL_CLOCK: by_wall,
@@ -136,8 +136,9 @@ def send_at(contract: Contract, deadline: datetime) -> datetime:
 def explain_send_at(contract: Contract, deadline: datetime) -> Explained:
     """Say why `send_at` is what it is."""
     latest = shift(utc(deadline, "deadline"), -contract.notice.margin, contract.zone)
+    utc_1 = contract.support.zone is SupportZone.UTC_1
     return Explained(
-        at=support_hours(contract).opening_at_or_before(latest).astimezone(contract.zone),
+        at=support_hours(contract, utc_1=utc_1).opening_at_or_before(latest).astimezone(contract.zone),
         clause=contract.clauses.told,
         reading="the last opening of support at or before deadline - notice.margin",
         facts=(("deadline", deadline.isoformat()), ("notice.margin", str(contract.notice.margin))),

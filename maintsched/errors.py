@@ -17,10 +17,20 @@ attributes, so that a program need not read the sentence.
 
 from collections.abc import Iterable
 from datetime import datetime
+from typing import Any
 
 
 class MaintschedError(Exception):
     """Base of all errors of maintsched."""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Travel by message and facts: what Python does by itself would call `__init__` with the message alone."""
+        return _raised_elsewhere, (type(self), self.args), self.__dict__
+
+
+def _raised_elsewhere(kind: type[MaintschedError], args: tuple[Any, ...]) -> MaintschedError:
+    """Return an error as it comes out of a pickle or a copy, before its facts are put back."""
+    return kind.__new__(kind, *args)
 
 
 class InvalidValue(MaintschedError, ValueError):
@@ -87,7 +97,7 @@ class HolidaysUnknown(MaintschedError):
         self.year = year
         super().__init__(
             f"public holidays of {region} in {year} cannot be known: expected a year from {first} to {last}; "
-            "choose an earlier period"
+            "choose another period"
         )
 
 

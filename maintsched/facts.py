@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 
+from maintsched.birth import settle_fields
 from maintsched.contract import Contract
 from maintsched.errors import InvalidValue, UnknownName
 from maintsched.fleet import Fleet
@@ -87,6 +88,7 @@ class DeclaredWindow:
 
     def __post_init__(self) -> None:
         """Refuse a window without length, reason or with two ends."""
+        settle_fields(self)
         require_key("key", self.key)
         require_text("reason", self.reason)
         _aware("start", self.start)
@@ -131,6 +133,7 @@ class Release:
 
     def __post_init__(self) -> None:
         """Refuse a class that no release has, and bad texts."""
+        settle_fields(self)
         _aware("available_at", self.available_at)
         require_text("changes", self.changes, empty=True)
         if self.estimate is not None:
@@ -161,6 +164,7 @@ class Deferral:
 
     def __post_init__(self) -> None:
         """Refuse naive instants and an end before the start."""
+        settle_fields(self)
         for name in ("until", "start", "granted_at"):
             _aware(name, getattr(self, name))
         if self.start is not None:
@@ -190,6 +194,7 @@ class Freeze:
 
     def __post_init__(self) -> None:
         """Refuse a freeze without reason, end or class."""
+        settle_fields(self)
         require_key("key", self.key)
         require_text("reason", self.reason)
         _aware("start", self.start)
@@ -227,6 +232,7 @@ class Outage:
 
     def __post_init__(self) -> None:
         """Refuse naive instants and an end before the start."""
+        settle_fields(self)
         _aware("start", self.start)
         _aware("end", self.end)
         _ordered("end", self.start, self.end, empty=True)
@@ -249,6 +255,7 @@ class Maintenance:
 
     def __post_init__(self) -> None:
         """Refuse naive instants and spans that run backwards."""
+        settle_fields(self)
         for name in ("start", "end", "announced_at", "started_at", "completed_at"):
             _aware(name, getattr(self, name))
         _ordered("end", self.start, self.end, empty=True)
@@ -267,6 +274,7 @@ class Consent:
 
     def __post_init__(self) -> None:
         """Refuse a consent without a person or that ends before it is given."""
+        settle_fields(self)
         require_text("given_by", self.given_by)
         _aware("given_at", self.given_at)
         _aware("until", self.until)
@@ -287,6 +295,7 @@ class TrackSwitch:
 
     def __post_init__(self) -> None:
         """Refuse a naive instant."""
+        settle_fields(self)
         _aware("at", self.at)
 
 
@@ -304,6 +313,7 @@ class Facts:
 
     def __post_init__(self) -> None:
         """Refuse two windows, releases, deferrals or freezes of one name."""
+        settle_fields(self)
         things: tuple[tuple[str, list[tuple[Hashable, str]]], ...] = (
             ("window", [(window.id, window.id) for window in self.windows]),
             ("release", [((each.component, each.version), each.id) for each in self.releases]),

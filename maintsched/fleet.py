@@ -5,12 +5,20 @@ from dataclasses import dataclass, field
 from datetime import date, datetime, time, timedelta
 from enum import StrEnum
 from functools import cached_property
-from types import MappingProxyType
 from zoneinfo import ZoneInfo
 
+from maintsched.birth import FrozenMapping, settle_fields
 from maintsched.contract import Contract
 from maintsched.errors import InvalidValue, UnknownName
-from maintsched.grammar import email_address, require_host, require_key, require_link, require_once, require_text
+from maintsched.grammar import (
+    email_address,
+    is_ip_address,
+    require_host,
+    require_key,
+    require_link,
+    require_once,
+    require_text,
+)
 from maintsched.localtime import start_of_day
 from maintsched.recurrence import Frequency, Recurrence, Rule
 from maintsched.version import Version
@@ -46,6 +54,7 @@ class Contact:
 
     def __post_init__(self) -> None:
         """Refuse bad keys, names, addresses and roles; encode the domain of the address."""
+        settle_fields(self)
         require_key("key", self.key)
         require_text("name", self.name)
         object.__setattr__(self, "email", email_address("email", self.email))
@@ -63,6 +72,7 @@ class BackupRule:
 
     def __post_init__(self) -> None:
         """Refuse a rule without times."""
+        settle_fields(self)
         if not self.times:
             raise InvalidValue("times", expected="at least one time of day", found="none", field="times")
         for at in self.times:
@@ -100,6 +110,7 @@ class Instance:
 
     def __post_init__(self) -> None:
         """Refuse what breaks a grammar or a bound."""
+        settle_fields(self)
         require_key("key", self.key)
         require_host("host", self.host)
         require_key("executor", self.executor)
@@ -112,7 +123,6 @@ class Instance:
                 "ends_on", expected=f"no day before {self.starts_on}", found=self.ends_on, field="ends_on"
             )
         require_once("components", "each component once", self.components)
-        object.__setattr__(self, "versions", MappingProxyType(dict(self.versions)))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -130,6 +140,7 @@ class Customer:
 
     def __post_init__(self) -> None:
         """Refuse bad names and contacts of one key."""
+        settle_fields(self)
         require_key("key", self.key)
         require_text("name", self.name)
         if self.sender is not None:
@@ -145,13 +156,14 @@ class Fleet:
 
     def __post_init__(self) -> None:
         """Refuse keys that occur twice."""
+        settle_fields(self)
         require_once("customer", "each key once", [customer.key for customer in self.customers])
         require_once("instance", "each key once", [instance.key for instance in self.instances()])
 
     @cached_property
     def owners(self) -> Mapping[str, Customer]:
         """The customer of each instance, by the instance's key."""
-        return {instance.key: customer for customer in self.customers for instance in customer.instances}
+        return FrozenMapping((instance.key, customer) for customer in self.customers for instance in customer.instances)
 
     def instances(self) -> Iterator[Instance]:
         """Return every instance, in the order of the fleet."""
@@ -194,7 +206,10 @@ def _check_instance(contract: Contract, instance: Instance) -> None:
 
 
 def instance_url(contract: Contract, customer: Customer, instance: Instance) -> str | None:
-    """Return the URL of `instance`: its own, else the production URL with the environment's suffix (clause 2.3)."""
+    """Return the URL of `instance`: its own, else the production URL with the environment's suffix (clause 2.3).
+
+    None where no production instance has a URL, or one whose host is an IP address: numbers have no suffix.
+    """
     if instance.url is not None:
         return instance.url
     production = (other.url for other in customer.instances if other.environment == contract.production and other.url)
@@ -202,8 +217,11 @@ def instance_url(contract: Contract, customer: Customer, instance: Instance) -> 
     if url is None:
         return None
     host = require_link("url", url)
-    label, dot, domain = host.partition(".")
-    return url.replace(host, f"{label}{contract.environments[instance.environment]}{dot}{domain}", 1)
+    if is_ip_address(host):
+        return None
+    scheme, slashes, rest = url.partition("://")
+    label = host.partition(".")[0]
+    return f"{scheme}{slashes}{label}{contract.environments[instance.environment]}{rest.removeprefix(label)}"
 
 
 def active_span(contract: Contract, instance: Instance) -> tuple[datetime | None, datetime | None]:

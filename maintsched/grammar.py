@@ -41,11 +41,10 @@ _UNPRINTABLE = ("Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp")
 
 def require_once(field: str, expected: str, names: Iterable[Hashable]) -> None:
     """Refuse `names` of which one comes again; `expected` says what is."""
-    seen = set()
-    for name in names:
-        if name in seen:
-            raise InvalidValue(field, expected=expected, found=name, field=field)
-        seen.add(name)
+    listed = tuple(names)
+    if len(set(listed)) < len(listed):
+        again = next(name for at, name in enumerate(listed) if name in listed[:at])
+        raise InvalidValue(field, expected=expected, found=again, field=field)
 
 
 def require_host(field: str, text: str) -> None:
@@ -58,6 +57,11 @@ def require_host_suffix(field: str, text: str) -> None:
     """Refuse `text` unless it may end the first label of a host name; it may be empty."""
     if not _SUFFIX.fullmatch(text):
         raise InvalidValue(field, expected='the end of a host label, such as "-test"', found=text, field=field)
+
+
+def is_ip_address(text: str) -> bool:
+    """Say whether the host `text` is an IP address and no name."""
+    return _is_ipv4(text) or _is_ipv6(text)
 
 
 def _is_host(text: str) -> bool:

@@ -4,8 +4,10 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import date, timedelta
+from types import MappingProxyType
 from typing import Protocol
 
+from maintsched.birth import settle_fields
 from maintsched.errors import HolidaysUnknown, InvalidValue, UnknownName
 from maintsched.localtime import FIRST_YEAR
 
@@ -61,12 +63,13 @@ class HolidayCalendar:
     language: str | None = None
     """Language of the holidays' names, an ISO 639 code that the library knows for the country; None: its default."""
     source: YearSource = field(default=from_library, hash=False, repr=False, metadata={"from_file": False})
-    _years: dict[int, Mapping[date, str]] = field(
+    _years: dict[int, dict[date, str]] = field(
         default_factory=dict, init=False, compare=False, repr=False, metadata={"from_file": False}
     )
 
     def __post_init__(self) -> None:
         """Refuse what no code looks like; whether the library knows it shows when the first holiday is asked for."""
+        settle_fields(self)
         for name, text, grammar, expected in (
             ("country", self.country, "[A-Z]{2}", "an ISO 3166-1 code such as DE"),
             ("subdivision", self.subdivision, "[A-Z0-9]{1,3}|[A-Z][A-Za-zã ]{2,30}", "a subdivision such as BW"),
@@ -86,16 +89,19 @@ class HolidayCalendar:
             raise HolidaysUnknown(self.region, year, first=FIRST_YEAR, last=LAST_KNOWN_YEAR)
 
     def of_year(self, year: int) -> Mapping[date, str]:
-        """Return the names of the public holidays of `year` by date."""
+        """Return the names of the public holidays of `year` by date, as a view that cannot be written to."""
+        return MappingProxyType(self._known(year))
+
+    def _known(self, year: int) -> dict[date, str]:
         known = self._years.get(year)
         if known is None:
             self.require_year(year)
-            known = self._years[year] = self.source(self.country, self.subdivision, self.language, year)
+            known = self._years[year] = dict(self.source(self.country, self.subdivision, self.language, year))
         return known
 
     def name(self, day: date) -> str | None:
         """Return the name of the public holiday on `day`, or None on any other day."""
-        return self.of_year(day.year).get(day)
+        return self._known(day.year).get(day)
 
     def next_day(self, day: date, weekdays: frozenset[int]) -> date:
         """Return the first day after `day` that is one of `weekdays` (0 = Monday) and no public holiday."""

@@ -15,6 +15,7 @@ from enum import StrEnum
 from functools import lru_cache
 from typing import NamedTuple, Self
 
+from maintsched.birth import settle_fields
 from maintsched.errors import InvalidValue, NaiveDatetime, OutOfRange
 
 FIRST_YEAR = 2000
@@ -70,9 +71,13 @@ def _both_folds(at: time) -> tuple[time, time]:
     return at.replace(fold=0), at.replace(fold=1)
 
 
-def start_of_day(day: date, zone: tzinfo, choice: Choice = Choice.EARLIER) -> datetime:
-    """Return the instant at which `day` begins in `zone`."""
-    return settle_on(day, time(), zone, choice).at
+def start_of_day(day: date, zone: tzinfo) -> datetime:
+    """Return the first instant that bears the date `day` in `zone`: where midnight is a gap, the clock change."""
+    settled = settle_on(day, time(), zone)
+    if settled.case is ClockCase.GAP:
+        change = clock_change(settled.at, settled.at + timedelta(days=1), zone)
+        return change.at if change else settled.at
+    return settled.at
 
 
 def utc(at: datetime, what: str = "instant") -> datetime:
@@ -103,6 +108,22 @@ def elapsed(start: datetime, end: datetime) -> timedelta:
 class Elapsed(timedelta):
     """A duration on the UTC time line, written "72 h", "30 min", "1 h 30 min" or ISO 8601 "PT72H"; never negative."""
 
+    def __new__(
+        cls,
+        days: float = 0,
+        seconds: float = 0,
+        microseconds: float = 0,
+        milliseconds: float = 0,
+        minutes: float = 0,
+        hours: float = 0,
+        weeks: float = 0,
+    ) -> Self:
+        """Refuse a negative duration; the arguments are those of `timedelta`."""
+        value = super().__new__(cls, days, seconds, microseconds, milliseconds, minutes, hours, weeks)
+        if value.days < 0:
+            raise InvalidValue("duration", expected="no negative duration", found=timedelta.__str__(value))
+        return value
+
     @classmethod
     def parse(cls, text: str) -> Self:
         """Read a duration of hours, minutes and seconds; days and longer are calendar periods, not elapsed time."""
@@ -130,6 +151,14 @@ class Period:
 
     months: int = 0
     days: int = 0
+
+    def __post_init__(self) -> None:
+        """Refuse a negative period."""
+        settle_fields(self)
+        for name in ("months", "days"):
+            found = getattr(self, name)
+            if found < 0:
+                raise InvalidValue(name, expected="no negative number", found=found, field=name)
 
     @classmethod
     def parse(cls, text: str) -> Self:

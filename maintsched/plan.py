@@ -79,6 +79,8 @@ class Plan:
     freezes: tuple[Freeze, ...]
     conflicts: tuple[Conflict, ...]
     """Conflicts that belong to no single window."""
+    cancelled: tuple[DeclaredWindow, ...] = ()
+    """Windows that would have started in `span` and were cancelled."""
 
     @property
     def all_conflicts(self) -> Iterator[Conflict]:
@@ -99,18 +101,22 @@ def make_plan(
 ) -> Plan:
     """Return the plan of the windows that start in `span`.
 
-    `now` tells which deadlines have passed, and lets releases go into the windows between `now` and `span` first.
-    `only` limits the plan to these instances. Facts that name what nothing declares are refused with `InvalidValue`.
+    `now` tells which deadlines have passed, and lets releases go into the windows between `now` and `span` first; what
+    went into windows before `now` is not known here, so that those show no work. `only` limits the plan to these
+    instances. Facts that name what nothing declares are refused with `InvalidValue`.
     """
     contract.holidays.require_year(span.start.astimezone(contract.zone).year)
     check_fleet(contract, fleet)
     check_facts(contract, fleet, facts)
     check_declared(contract, facts)
+    for key in only or ():
+        fleet.instance(key)
     deferrals = _settled_deferrals(contract, fleet, facts, only)
     profiles = group_alike(contract, fleet, facts, deferrals, only)
     before = span.start if now is None or utc(now, "now") > utc(span.start) else now
     slots = slots_between(contract, facts, Span(start=before, end=span.end))
-    work = walk(contract, facts, slots, profiles)
+    ahead = [slot for slot in slots if now is None or utc(slot.window.start) >= utc(now)]
+    work = walk(contract, facts, ahead, profiles)
     shown = [slot for slot in slots if slot.window.start in span and (only is None or slot.concerns(only))]
     windows = [_plan_window(contract, facts, slot, profiles, work, now) for slot in shown]
     return Plan(
@@ -125,7 +131,19 @@ def make_plan(
             *find.contact_conflicts(contract, fleet, only),
             *find.backup_rule_conflicts(contract, profiles, span.start),
         ),
+        cancelled=_cancelled(facts, span, only),
     )
+
+
+def _cancelled(facts: Facts, span: Span, only: Collection[str] | None) -> tuple[DeclaredWindow, ...]:
+    found = (
+        each
+        for each in facts.windows
+        if each.cancelled
+        and each.start in span
+        and (only is None or not each.instances or not frozenset(only).isdisjoint(each.instances))
+    )
+    return tuple(sorted(found, key=lambda each: (utc(each.start), each.id)))
 
 
 def _settled_deferrals(
@@ -134,7 +152,14 @@ def _settled_deferrals(
     component = contract.deferral.component
     releases = {release.version: release for release in facts.releases if release.component == component}
     return tuple(
-        settle_deferral(contract, deferral, releases[deferral.release], fleet.instance(deferral.instance))
+        settle_deferral(
+            contract,
+            facts,
+            deferral,
+            releases[deferral.release],
+            customer=fleet.owners[deferral.instance].key,
+            instance=fleet.instance(deferral.instance),
+        )
         for deferral in sorted(facts.deferrals, key=lambda each: each.id)
         if only is None or deferral.instance in only
     )
@@ -158,7 +183,7 @@ def _plan_window(
                 held_back=work.get(profile.step(slot), NOTHING).held_back,
             )
             for profile in taking
-            if slot.named or profile.step(slot) in work
+            if slot.named or profile.may_be_touched(facts, window.start)
         ),
         clock_change=clock_change(first_notice, window.end, contract.zone),
         declared=slot.declared,
@@ -167,6 +192,7 @@ def _plan_window(
             *find.freeze_conflicts(contract, slot, taking, work),
             *find.backup_conflicts(contract, slot, taking),
             *find.reach_conflicts(contract, facts, slot, profiles),
+            *find.held_conflicts(contract, slot, taking, work),
         ),
     )
 

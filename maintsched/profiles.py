@@ -30,6 +30,8 @@ class Slot:
 
     window: Window
     declared: DeclaredWindow | None = None
+    excepted: frozenset[str] = frozenset()
+    """Instances for which a declared window takes the place of this one of the rule."""
 
     @property
     def named(self) -> tuple[str, ...]:
@@ -38,14 +40,20 @@ class Slot:
 
     def concerns(self, instances: Collection[str]) -> bool:
         """Say whether it is for one of `instances`."""
-        return not self.named or any(key in instances for key in self.named)
+        named = frozenset(instances)
+        return not named.isdisjoint(self.named) if self.named else not named <= self.excepted
 
 
 def slots_between(contract: Contract, facts: Facts, span: Span) -> list[Slot]:
-    """Return the windows that start in `span`, in order; a declared one replaces the rule's of the same id."""
-    declared = {window.id: window for window in facts.windows}
+    """Return the windows that start in `span`, in order.
+
+    A declared one replaces the rule's of the same id, for the instances that it names, or for all where it names none.
+    """
+    moved_for = {window.id: frozenset(window.instances) for window in facts.windows}
     slots = [
-        Slot(window=window) for window in monthly_windows(contract, span.start, span.end) if window.id not in declared
+        Slot(window=window, excepted=moved_for.get(window.id, frozenset()))
+        for window in monthly_windows(contract, span.start, span.end)
+        if moved_for.get(window.id, True)  # moved for nobody in particular is moved for everybody
     ]
     for each in facts.windows:
         window = declared_window(contract, each)
@@ -70,7 +78,8 @@ class Profile:
 
     def takes(self, slot: Slot) -> bool:
         """Say whether the window is for these instances."""
-        return (not slot.named or slot.window.id in self.windows) and self.runs_at(slot.window.start)
+        mine = slot.window.id in self.windows if slot.named else self.keys[0] not in slot.excepted
+        return mine and self.runs_at(slot.window.start)
 
     def step(self, slot: Slot) -> tuple[str, str]:
         """Name what this profile gets in a window."""

@@ -11,13 +11,12 @@ from datetime import datetime
 
 from maintsched.contract import Contract
 from maintsched.deadlines import deferral_limit
-from maintsched.errors import HolidaysUnknown, NoWindow
-from maintsched.facts import ChangeClass, Deferral, Release, TrackSwitch
+from maintsched.facts import ChangeClass, Deferral, Facts, Release, TrackSwitch
 from maintsched.fleet import Instance, active_span
 from maintsched.localtime import Period, utc
 from maintsched.readings import DeferralAfter
 from maintsched.version import Version
-from maintsched.windows import Window, last_window, next_window
+from maintsched.windows import Window, windows_of
 
 
 def wave_of(contract: Contract, instance: Instance) -> int:
@@ -69,16 +68,28 @@ class RunningDeferral:
         return utc(self.start) <= utc(at) and utc(at) < utc(self.end) and not ended_by_window
 
 
-def settle_deferral(contract: Contract, deferral: Deferral, release: Release, instance: Instance) -> RunningDeferral:
+def settle_deferral(
+    contract: Contract, facts: Facts, deferral: Deferral, release: Release, *, customer: str, instance: Instance
+) -> RunningDeferral:
     """Return `deferral` with its start, limit, end and the window that ends it.
 
     Where the deferral names no start, it starts with the first monthly window that could have taken its release. An end
-    past the limit is cut to the limit.
+    past the limit is cut to the limit. Moved and cancelled windows count as they will be, and a window that a freeze
+    keeps the release out of does not end the deferral.
     """
-    start = deferral.start or _first_chance(contract, wave_opens(contract, release, wave_of(contract, instance)))
+    opens = wave_opens(contract, release, wave_of(contract, instance))
+    first = next(windows_of(contract, facts, instance.key, opens), None)
+    start = deferral.start or (first.start if first else opens)
     limit = deferral_limit(contract, start)
     end = min(deferral.until, limit, key=utc).astimezone(contract.zone)
-    window = _ending_window(contract, start, end)
+    freezes = [
+        freeze.span
+        for freeze in facts.freezes
+        if release.change_class in freeze.classes and freeze.covers(customer, instance.key)
+    ]
+    later = windows_of(contract, facts, instance.key, min(start, end, key=utc))
+    open_windows = (window for window in later if not any(freeze.overlaps(window.span) for freeze in freezes))
+    window = _ending_window(contract, open_windows, start, end)
     _, ends = active_span(contract, instance)
     if window is not None and ends is not None and utc(window.start) >= utc(ends):
         window = None
@@ -92,23 +103,15 @@ def settle_deferral(contract: Contract, deferral: Deferral, release: Release, in
     )
 
 
-def _first_chance(contract: Contract, opens: datetime) -> datetime:
-    """Return the start of the first monthly window from `opens`; without any, `opens` itself."""
-    try:
-        return next_window(contract, opens).start
-    except (NoWindow, HolidaysUnknown):
-        return opens
-
-
-def _ending_window(contract: Contract, start: datetime, end: datetime) -> Window | None:
-    try:
-        if contract.deferral.after is DeferralAfter.LAST_WINDOW_BEFORE_END:
-            last = last_window(contract, end)
-            if utc(last.start) > utc(start):
-                return last
-        return next_window(contract, end)
-    except (NoWindow, HolidaysUnknown):
-        return None
+def _ending_window(contract: Contract, windows: Iterable[Window], start: datetime, end: datetime) -> Window | None:
+    """Return the one of `windows`, which are in order, that takes a release deferred from `start` to `end`."""
+    last = None
+    for window in windows:
+        if utc(window.start) >= utc(end):
+            return last or window
+        if contract.deferral.after is DeferralAfter.LAST_WINDOW_BEFORE_END and utc(window.start) > utc(start):
+            last = window
+    return last
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -8,7 +8,8 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
-from maintsched.errors import InvalidValue, NaiveDatetime
+from maintsched.birth import settle_fields
+from maintsched.errors import InvalidValue
 
 Pairs = list[tuple[int, int]]
 """Half-open integer spans; every function here returns them sorted, disjoint and non-empty."""
@@ -23,9 +24,7 @@ class Span:
 
     def __post_init__(self) -> None:
         """Refuse naive bounds and an end before the start."""
-        for name, value in (("start", self.start), ("end", self.end)):
-            if value.utcoffset() is None:
-                raise NaiveDatetime(f"{name} of a span", value)
+        settle_fields(self)
         if self.end.astimezone(UTC) < self.start.astimezone(UTC):
             raise InvalidValue("span", expected="an end at or after its start", found=f"{self.start} to {self.end}")
 

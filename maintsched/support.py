@@ -6,7 +6,7 @@ A support clock runs only while support is open. The open hours of a year are wo
 
 from bisect import bisect_left, bisect_right
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta, timezone, tzinfo
 from enum import StrEnum
 from functools import lru_cache
@@ -168,6 +168,8 @@ class Promise:
     clock: Clock
     clause: str
     reading: str
+    needs_call: bool = False
+    """True where the clock starts with a call, and not with the ticket."""
 
 
 class ReactionDue(NamedTuple):
@@ -224,22 +226,39 @@ def reaction_due(
     package: str,
     severity: str,
     opened_at: datetime,
-    environment: str = "prod",
+    environment: str | None = None,
     *,
     called_at: datetime | None = None,
     agreed: ReactionTime | None = None,
 ) -> ReactionDue:
     """Return when the first reaction to a ticket is due (clause 6.3).
 
-    `severity` is the class the customer stated; outside production it is minor whatever was stated (clause 6.1.3).
-    `called_at` is when the customer rang the hotline, which `reaction.premium_24x7 = ticket_and_call` asks for;
-    `agreed` is a reaction time agreed with this customer in writing.
+    `severity` is the class the customer stated; outside production it is minor whatever was stated (clause 6.1.3), and
+    an `environment` of None is production. `called_at` is when the customer rang the hotline, which
+    `reaction.premium_24x7 = ticket_and_call` asks for; `agreed` is a reaction time agreed in writing.
     """
-    promise = _promise(contract, package, severity, environment, agreed)
-    opened = utc(opened_at, "opened_at")
-    within = promise.time.within
-    due_at = None if within is None else _due_on(contract, promise.clock, within, opened, called_at)
+    promise = _promise(contract, package, severity, environment or contract.production, agreed)
+    opened, within = utc(opened_at, "opened_at"), promise.time.within
+    if within is None:
+        return ReactionDue(None, promise.time.exclusive, promise.clock, opened_at, promise)
+    if promise.needs_call:
+        promise = _by_call(contract, promise, within, opened, called_at)
+        opened = max(opened, utc(called_at, "called_at")) if called_at and promise.needs_call else opened
+    if promise.clock is Clock.SUPPORT_HOURS:
+        due_at = _due_in_hours(contract, within, opened)
+    else:
+        due_at = (opened + within).astimezone(contract.zone)
     return ReactionDue(due_at, promise.time.exclusive, promise.clock, opened_at, promise)
+
+
+def _by_call(
+    contract: Contract, promise: Promise, within: Elapsed, opened: datetime, called_at: datetime | None
+) -> Promise:
+    """Return what a promise that begins with a call comes to: with a late call, or none, support hours count."""
+    in_hours = utc(_due_in_hours(contract, within, opened))
+    if called_at is not None and max(opened, utc(called_at, "called_at")) + within < in_hours:
+        return promise
+    return replace(promise, clock=Clock.SUPPORT_HOURS, needs_call=False)
 
 
 @lru_cache(maxsize=1024)
@@ -251,11 +270,19 @@ def _promise(contract: Contract, package: str, severity: str, environment: str, 
     base = contract.package(package)
     stated = severity if environment == contract.production else Severity.MINOR
     time: ReactionTime = agreed or getattr(contract.reaction, stated)[base]
+    clock = _clock(contract, base, stated, time)
+    readings = {
+        Clock.SUPPORT_HOURS: f"support.zone = {contract.support.zone}",
+        Clock.AROUND_THE_CLOCK: f"reaction.premium_24x7 = {contract.reaction.premium_24x7}",
+        Clock.ELAPSED: f"support.no_hours = {contract.support.no_hours}",
+        Clock.BEST_EFFORT: "reasonable effort",
+    }
     return Promise(
         time=time,
-        clock=_clock(contract, base, stated, time),
+        clock=clock,
         clause=contract.clauses.reaction,
-        reading=f"support.zone = {contract.support.zone}",
+        reading=("agreed in writing, " if agreed else "") + readings[clock],
+        needs_call=clock is Clock.AROUND_THE_CLOCK and contract.reaction.premium_24x7 is Premium24x7.TICKET_AND_CALL,
     )
 
 
@@ -267,21 +294,6 @@ def _clock(contract: Contract, package: str, severity: str, promise: ReactionTim
     if contract.support.no_hours is NoHours.ELAPSED and package not in contract.support.packages_with_hours:
         return Clock.ELAPSED
     return Clock.SUPPORT_HOURS
-
-
-def _due_on(
-    contract: Contract, clock: Clock, within: Elapsed, opened: datetime, called_at: datetime | None
-) -> datetime:
-    """Return when `within` has passed on `clock` since `opened`, which is in UTC."""
-    if clock is Clock.SUPPORT_HOURS:
-        return _due_in_hours(contract, within, opened)
-    if clock is Clock.ELAPSED or contract.reaction.premium_24x7 is Premium24x7.TICKET:
-        return (opened + within).astimezone(contract.zone)
-    in_hours = _due_in_hours(contract, within, opened)
-    if called_at is None:
-        return in_hours
-    by_call = max(opened, utc(called_at, "called_at")) + within
-    return min(utc(in_hours), by_call).astimezone(contract.zone)
 
 
 def _due_in_hours(contract: Contract, within: timedelta, opened: datetime) -> datetime:
@@ -310,7 +322,7 @@ def explain_provisioning_due(
     day = contract.holidays.next_day(ordered.date(), weekday_numbers(contract.provisioning.weekdays))
     facts = [("ordered", ordered.isoformat()), ("next working day", day.isoformat())]
     if end is ProvisioningEnd.END_OF_DAY:
-        at = start_of_day(day + timedelta(days=1), contract.zone, contract.clock_change)
+        at = start_of_day(day + timedelta(days=1), contract.zone)
     elif end is ProvisioningEnd.CLOSE_OF_BUSINESS:
         closes = datetime.combine(day, contract.support.closes)
         at = settle(closes, contract.zone, contract.clock_change).at
@@ -324,21 +336,21 @@ def explain_provisioning_due(
     )
 
 
-def handover_due(contract: Contract, ended_on: date) -> datetime:
+def handover_due(contract: Contract, ended_on: date | datetime) -> datetime:
     """Return when the data of an ended subscription have to be handed over (clause 4.2).
 
-    `ended_on` is the last local day of the subscription. The period runs from the end of that day, so that the result
-    is the end of the day four weeks later (00:00 of the day after it).
+    `ended_on` is the last local day of the subscription, or the instant of its end. The period runs from the end of
+    that day, so that the result is the end of the day four weeks later (00:00 of the day after it).
     """
     return explain_handover_due(contract, ended_on).at
 
 
-def explain_handover_due(contract: Contract, ended_on: date) -> Explained:
+def explain_handover_due(contract: Contract, ended_on: date | datetime) -> Explained:
     """Say why `handover_due` is what it is."""
-    if isinstance(ended_on, datetime):
-        ended_on = utc(ended_on, "ended_on").astimezone(contract.zone).date()
+    if isinstance(ended_on, datetime):  # an instant at which the subscription no longer runs
+        ended_on = (utc(ended_on, "ended_on") - _MICROSECOND).astimezone(contract.zone).date()
     require_year(ended_on, "ended_on")
     last = contract.handover.after(ended_on)
-    at = start_of_day(last + timedelta(days=1), contract.zone, contract.clock_change)
+    at = start_of_day(last + timedelta(days=1), contract.zone)
     facts = (("subscription ended on", ended_on.isoformat()), ("handover", str(contract.handover)))
     return Explained(at=at, clause=contract.clauses.handover, reading="end of the last day", facts=facts)

@@ -10,9 +10,9 @@ from dataclasses import dataclass, field, fields
 from datetime import date, datetime, time
 from decimal import Decimal
 from fractions import Fraction
-from types import MappingProxyType
 from typing import Self
 
+from maintsched.birth import settle_fields
 from maintsched.errors import InvalidValue
 from maintsched.grammar import email_address, require_key, require_once, require_text
 from maintsched.localtime import Elapsed, Period
@@ -68,13 +68,14 @@ class WindowOverride:
     """Id of the window, such as monthly/2026-12."""
     reason: str
     start: datetime | None = None
-    """Another start, within 62 days of the rule's; a local time is the contract's zone."""
+    """Another start, within 62 days of the rule's."""
     duration: Elapsed | None = None
     on_holiday: OnHoliday | None = None
     skip: bool = False
 
     def __post_init__(self) -> None:
         """Refuse an override without reason or effect, and one that skips what it changes."""
+        settle_fields(self)
         require_text("reason", self.reason)
         changes = [each for each in ("start", "duration", "on_holiday") if getattr(self, each) is not None]
         if not changes and not self.skip:
@@ -103,6 +104,7 @@ class MonthlyTerms:
 
     def __post_init__(self) -> None:
         """Refuse a rule without dates, an empty window and a reminder without days."""
+        settle_fields(self)
         Recurrence(rule=self.rule, anchor=self.anchor)
         require_between("duration", self.duration, Elapsed(minutes=1), WINDOW_MAX)
         if self.reminder.months or not 0 < self.reminder.days <= 62:
@@ -127,6 +129,7 @@ class CriticalTerms:
 
     def __post_init__(self) -> None:
         """Refuse a lead out of bounds."""
+        settle_fields(self)
         require_between("lead", self.lead, Elapsed(0), LEAD_MAX)
 
 
@@ -139,6 +142,7 @@ class EmergencyTerms:
 
     def __post_init__(self) -> None:
         """Refuse a lead out of bounds."""
+        settle_fields(self)
         require_between("lead", self.lead, Elapsed(0), LEAD_MAX)
 
 
@@ -159,6 +163,7 @@ class NoticeTerms:
 
     def __post_init__(self) -> None:
         """Refuse margins out of bounds and what is no name of a role."""
+        settle_fields(self)
         for name in ("margin", "delivery_margin", "hold"):
             require_between(name, getattr(self, name), Elapsed(0), LEAD_MAX)
         require_key("role", self.role)
@@ -178,6 +183,7 @@ class DeferralTerms:
 
     def __post_init__(self) -> None:
         """Refuse periods out of bounds."""
+        settle_fields(self)
         require_bounded("max", self.max)
         for period in self.remind:
             require_bounded("remind", period)
@@ -195,14 +201,14 @@ class WaveTerms:
     """The wave of an instance that names none, by its environment."""
 
     def __post_init__(self) -> None:
-        """Freeze the table; waves count from 1."""
+        """Refuse waves that do not count from 1 and waits out of bounds."""
+        settle_fields(self)
         for name, wave in self.environments.items():
             if not 1 <= wave <= 99:
                 expected = "a wave from 1 to 99"
                 raise InvalidValue("environments", expected=expected, found=wave, field=f"environments.{name}")
         for name in ("soak", "security_soak"):
             require_bounded(name, getattr(self, name), empty=True)
-        object.__setattr__(self, "environments", MappingProxyType(dict(self.environments)))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -219,6 +225,7 @@ class AvailabilityTerms:
 
     def __post_init__(self) -> None:
         """Refuse a target outside (0, 1]."""
+        settle_fields(self)
         exponent = self.target.as_tuple().exponent
         small = not isinstance(exponent, int) or exponent < -12  # as a fraction, 1E-9999999 takes for ever
         if small or not 0 < self.target <= 1:
@@ -240,6 +247,7 @@ class BackupTerms:
 
     def __post_init__(self) -> None:
         """Refuse an age out of bounds."""
+        settle_fields(self)
         require_between("max_age", self.max_age, Elapsed(minutes=1), LEAD_MAX)
 
 
@@ -259,6 +267,7 @@ class SupportTerms:
 
     def __post_init__(self) -> None:
         """Refuse hours that never open."""
+        settle_fields(self)
         if not self.weekdays:
             raise InvalidValue("weekdays", expected="at least one weekday", found="none", field="weekdays")
         for name in ("opens", "closes"):
@@ -276,6 +285,10 @@ class SeverityTerms:
 
     concurrent: Concurrent = Concurrent.OPERATOR
 
+    def __post_init__(self) -> None:
+        """Refuse what is no reading."""
+        settle_fields(self)
+
 
 @dataclass(frozen=True, kw_only=True)
 class ReactionTime:
@@ -283,6 +296,13 @@ class ReactionTime:
 
     within: Elapsed | None
     exclusive: bool = False
+
+    def __post_init__(self) -> None:
+        """Refuse a time out of bounds."""
+        settle_fields(self)
+        if self.within is not None and not Elapsed(0) < self.within <= LEAD_MAX:
+            expected = f"more than 0 h and at most {LEAD_MAX}"
+            raise InvalidValue("reaction time", expected=expected, found=str(self))
 
     @classmethod
     def parse(cls, text: str) -> Self:
@@ -295,8 +315,6 @@ class ReactionTime:
         except InvalidValue as error:
             expected = '"24 h", "< 4 h" or "reasonable effort"'
             raise InvalidValue("reaction time", expected=expected, found=text) from error
-        if not Elapsed(0) < within <= LEAD_MAX:
-            raise InvalidValue("reaction time", expected=f"more than 0 h and at most {LEAD_MAX}", found=text)
         return cls(within=within, exclusive=exclusive)
 
     def __str__(self) -> str:
@@ -316,14 +334,14 @@ class ReactionTerms:
     premium_24x7: Premium24x7 = Premium24x7.TICKET
 
     def __post_init__(self) -> None:
-        """Freeze the tables; each names the same packages."""
+        """Refuse tables that do not name the same packages."""
+        settle_fields(self)
         for name in ("critical", "major", "minor"):
             table = getattr(self, name)
             if set(table) != set(self.critical) or not table:
                 expected = f"the packages {', '.join(self.critical)}"
                 odd = next((f".{package}" for package in table if package not in self.critical), "")
                 raise InvalidValue(name, expected=expected, found=", ".join(table), field=f"{name}{odd}")
-            object.__setattr__(self, name, MappingProxyType(dict(table)))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -336,6 +354,7 @@ class ProvisioningTerms:
 
     def __post_init__(self) -> None:
         """Refuse a week without working days."""
+        settle_fields(self)
         if not self.weekdays:
             raise InvalidValue("weekdays", expected="at least one weekday", found="none", field="weekdays")
 
@@ -349,6 +368,7 @@ class MailTerms:
 
     def __post_init__(self) -> None:
         """Refuse what is no address; encode its domain."""
+        settle_fields(self)
         if self.sender:
             object.__setattr__(self, "sender", email_address("sender", self.sender))
 
@@ -374,5 +394,6 @@ class Clauses:
 
     def __post_init__(self) -> None:
         """Refuse what cannot be cited on one line of a mail."""
+        settle_fields(self)
         for each in fields(self):
             require_text(each.name, getattr(self, each.name))

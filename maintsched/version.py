@@ -4,6 +4,7 @@ import re
 from dataclasses import dataclass, field
 from typing import Self
 
+from maintsched.birth import settle_fields
 from maintsched.errors import InvalidValue
 
 _VERSION = re.compile(r"([0-9]{1,6})(?:\.([0-9]{1,6}))?(?:\.([0-9]{1,6}))?((?:[.+-][A-Za-z0-9]{1,40}){0,4})")
@@ -18,6 +19,10 @@ class Version:
 
     numbers: tuple[int, int, int]
     text: str = field(compare=False)
+
+    def __post_init__(self) -> None:
+        """Refuse what are no three numbers with their text."""
+        settle_fields(self)
 
     @classmethod
     def parse(cls, text: str) -> Self:

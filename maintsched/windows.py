@@ -5,11 +5,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from functools import lru_cache
+from heapq import merge
 from operator import itemgetter
 from typing import NamedTuple
 
 from maintsched.contract import Contract, Explained
-from maintsched.errors import InvalidValue, NoWindow
+from maintsched.errors import HolidaysUnknown, InvalidValue, NoWindow
 from maintsched.facts import DeclaredWindow, Facts, WindowKind
 from maintsched.holidaycalendar import LAST_KNOWN_YEAR, HolidayCalendar
 from maintsched.localtime import FIRST_YEAR, LAST_YEAR, ClockCase, Elapsed, settle_on, utc
@@ -105,6 +106,37 @@ def last_window(contract: Contract, before: datetime) -> Window:
         if index:
             return windows[index - 1]
     raise NoWindow(f"the rule {contract.monthly.rule} of {contract.name} gives no window before {before.isoformat()}")
+
+
+def windows_of(contract: Contract, facts: Facts, instance: str, since: datetime) -> Iterator[Window]:
+    """Return the monthly windows of an instance from `since` on, as they will be: declared ones replace the rule's.
+
+    It ends with the rule, or with the last year whose holidays are known.
+    """
+    mine = [
+        declared
+        for declared in facts.windows
+        if declared.kind is WindowKind.MONTHLY and (not declared.instances or instance in declared.instances)
+    ]
+    replaced = {declared.id for declared in mine}
+    of_rule = (window for window in _from(contract, since) if window.id not in replaced)
+    moved = [declared_window(contract, declared) for declared in mine if not declared.cancelled]
+    later = sorted((window for window in moved if utc(window.start) >= utc(since)), key=_start)
+    return merge(of_rule, later, key=_start)
+
+
+def _from(contract: Contract, at: datetime) -> Iterator[Window]:
+    try:
+        while True:
+            window = next_window(contract, at)
+            yield window
+            at = utc(window.start) + timedelta(microseconds=1)
+    except (NoWindow, HolidaysUnknown):
+        return
+
+
+def _start(window: Window) -> datetime:
+    return utc(window.start)
 
 
 @lru_cache(maxsize=32)

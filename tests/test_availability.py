@@ -21,7 +21,8 @@ def work(**fields: object) -> ms.Maintenance:
 def test_an_availability_says_month_clause_and_reading():
     found = ms.availability(contract(), "2026-05", [], [])
     assert (found.month, found.clause) == ("2026-05", "2.4.5")
-    assert found.reading == "availability.late_maintenance = counts_in_full, availability.base = deducted"
+    assert found.reading.startswith("availability.late_maintenance = counts_in_full, availability.base = deducted, ")
+    assert found.reading.endswith(", availability.clause_6_6 = counts")
     assert found.percent == Decimal("100.000000")
     assert found.allowed_seconds == Fraction(5, 1000) * 31 * 86400 == found.budget_left_seconds
 
@@ -46,7 +47,10 @@ def test_work_that_starts_early_or_runs_over_counts_outside_the_announced_time()
     found = ms.availability(contract(), "2026-05", [], [early])
     assert (found.deducted_seconds, found.counted_seconds) == (60, 25)
     lenient = contract(availability={"late_maintenance": "outages_only"})
-    assert ms.availability(lenient, "2026-05", [], [early]).counted_seconds == 0
+    assert ms.availability(lenient, "2026-05", [], [early]).counted_seconds == 25
+    late = replace(early, announced_at=None)
+    assert ms.availability(lenient, "2026-05", [], [late]).counted_seconds == 0
+    assert ms.availability(contract(), "2026-05", [], [late]).counted_seconds == 85
 
 
 def test_times_in_two_zones_are_compared_on_the_utc_time_line():

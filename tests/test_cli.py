@@ -105,6 +105,11 @@ def test_an_empty_time_says_so():
         "1. Dezember 2026",
         "1 Dec 2026",
         "1 December 2026",
+        "1. dez 2026",
+        "1 DEC 2026",
+        "Dec 1 2026",
+        "Dec 1, 2026",
+        "december 1 2026",
         "in 8 days",
         "in 8 Tagen",
     ],
@@ -119,6 +124,8 @@ def test_a_day_is_understood_as_people_write_it(text):
         ("today", "P1M", ("2026-11-23T00:00:00+01:00", "2026-12-23T00:00:00+01:00")),
         ("now", "morgen", ("2026-11-23T09:00:00+01:00", "2026-11-24T00:00:00+01:00")),
         ("gestern", "in 2 Wochen", ("2026-11-22T00:00:00+01:00", "2026-12-07T00:00:00+01:00")),
+        ("PT72H", "P1DT12H", ("2026-11-26T09:00:00+01:00", "2026-11-27T21:00:00+01:00")),
+        ("-P30DT1H", "PT1H30M", ("2026-10-24T08:00:00+02:00", "2026-10-24T09:30:00+02:00")),
         ("-P1M", "in 1 month", ("2026-10-23T00:00:00+02:00", "2026-12-23T00:00:00+01:00")),
         ("2026-12-01T17:00Z", "2027-01-01", ("2026-12-01T18:00:00+01:00", "2027-01-01T00:00:00+01:00")),
     ],
@@ -153,6 +160,11 @@ def test_an_interval_names_both_ends(interval):
         "x" * 500,
         "2026-12-01\n2027",
         "P3X",
+        "P",
+        "P1DT",
+        "PT99999999H",
+        "Foo 1 2026",
+        "Feb 30 2026",
     ],
 )
 def test_a_day_that_is_none_is_refused_in_one_line(text):
@@ -282,6 +294,152 @@ def test_explain_tells_a_cancelled_window_and_an_emergency(tmp_path):
     assert "at once" in run("explain", "emergency/disk", "--fleet", str(path), "--now", NOW).stdout
 
 
+DECLARED = """
+[[window]]
+kind = "emergency"
+key = "disk"
+start = 2026-11-24T20:00:00+01:00
+duration = "100 h"
+reason = ":bug: Donaudampfschifffahrtsgesellschaftskapitaenskajuetenschluessel"
+
+[[window]]
+kind = "critical"
+key = "night"
+start = 2026-12-12T22:00:00+01:00
+duration = "4 h"
+reason = "night"
+
+[[window]]
+kind = "critical"
+key = "late"
+start = 2026-11-24T09:00:00+01:00
+duration = "1 h"
+reason = "late"
+announced_at = 2026-11-23T08:00:00+01:00
+
+[[window]]
+kind = "monthly"
+key = "2026-12"
+start = 2026-12-08T17:00:00+01:00
+duration = "1 h"
+reason = "a fair"
+cancelled = true
+
+[[release]]
+version = "12.1.0"
+class = "major"
+available_at = 2026-11-01
+
+[[release]]
+component = "database"
+version = "12.1"
+class = "minor"
+available_at = 2026-11-01
+"""
+
+
+@pytest.fixture
+def declared(tmp_path):
+    path = tmp_path / "a fleet.toml"
+    path.write_text(DECLARED)
+    return str(path)
+
+
+def test_the_end_of_a_window_names_its_day_where_it_is_another(declared):
+    text = plan("--fleet", declared, "--months", "2").stdout
+    assert "20:00–Sun 29 Nov 00:00 CET" in text
+    assert "22:00–Sun 02:00 CET" in text
+    assert "20:00–So., 29. Nov. 00:00 CET" in plan("--fleet", declared, "--language", "de").stdout
+
+
+def test_operators_texts_are_shown_as_typed_and_whole(declared):
+    text = plan("--fleet", declared, "--months", "2").stdout
+    assert ":bug:" in text
+    assert "…" not in text
+    assert max(len(line) for line in text.splitlines()) <= 100
+
+
+def test_the_table_titles_conflicts_in_its_language_and_lists_what_was_cancelled(declared):
+    text = plan("--fleet", declared, "--months", "2").stdout
+    assert "Announced too late, critical/late:" in text
+    assert "cancelled monthly/2026-12: a fair" in text
+    text = plan("--fleet", declared, "--months", "2", "--language", "de").stdout
+    assert "Zu spät angekündigt, critical/late:" in text
+    assert "abgesagt monthly/2026-12: a fair" in text
+
+
+def test_json_lists_what_was_cancelled(declared):
+    assert plan_of("--fleet", declared, "--months", "2")["cancelled"] == [
+        {"id": "monthly/2026-12", "kind": "monthly", "start": "2026-12-08T17:00:00+01:00", "reason": "a fair"}
+    ]
+
+
+def test_files_in_a_variable_are_separated_as_in_a_path(declared, monkeypatch):
+    monkeypatch.setenv("MAINTSCHED_FLEET", f"{declared}{os.pathsep}{os.pathsep}none.toml")
+    assert "none.toml: expected a readable file" in plan(code=1).stderr
+    monkeypatch.setenv("MAINTSCHED_FLEET", declared)
+    assert "critical/night" in plan().stdout
+
+
+def test_explain_says_why_a_window_is_not_held(declared, tmp_path):
+    text = run("explain", "monthly/2026-12", "--fleet", declared, "--now", NOW).stdout
+    assert text.startswith(
+        "monthly/2026-12 is cancelled\n  reason: a fair\n  it was to start 2026-12-08T17:00:00+01:00"
+    )
+    assert "kind monthly, clause 2.4.3.1" in text
+    path = tmp_path / "ours.toml"
+    path.write_text(
+        'extends = "intrexx-paas"\n[[monthly.override]]\nwindow = "monthly/2027-02"\nskip = true\nreason = "move"\n'
+    )
+    text = run("explain", "monthly/2027-02", "--contract", str(path), "--now", NOW).stdout
+    assert text.startswith("monthly/2027-02 is skipped\n  reason: move\n")
+
+
+def test_explain_shows_both_windows_where_one_was_moved_for_some(tmp_path):
+    path = tmp_path / "facts.toml"
+    path.write_text(
+        '[[window]]\nkind = "monthly"\nkey = "2026-12"\nstart = 2026-12-08T17:00:00+01:00\nduration = "1 h"\n'
+        'instances = ["acme-prod"]\nreason = "fair"\n'
+    )
+    text = run("explain", "monthly/2026-12", "--fleet", FLEET, "--fleet", str(path), "--now", NOW).stdout
+    assert "monthly/2026-12 for acme-prod starts\n  2026-12-08T17:00" in text
+    assert "monthly/2026-12 for all others starts\n  2026-12-01T17:00" in text
+    feed = plan("--fleet", FLEET, "--fleet", str(path), "--format", "ics").stdout
+    uids = [line for line in feed.splitlines() if line.startswith("UID")]
+    assert len(uids) == len(set(uids))
+    page = plan("--fleet", FLEET, "--fleet", str(path), "--format", "html").stdout
+    assert page.count('id="monthly/2026-12"') == page.count('id="monthly/2026-12/acme-prod"') == 1
+
+
+def test_explain_finds_releases_by_value_and_component(declared):
+    def releases(subject):
+        text = run("explain", subject, "--fleet", declared, "--now", NOW).stdout
+        return [line for line in text.splitlines() if line.startswith("release")]
+
+    assert releases("release/12.1") == ["release intrexx 12.1.0", "release database 12.1"]
+    assert releases("release/12.1.0") == releases("release/12.1")
+    assert releases("release/database/12.1.0") == ["release database 12.1"]
+    assert "12.1" in run("explain", "release/webserver/12.1", "--fleet", declared, "--now", NOW, code=1).stderr
+    assert (
+        "deferral acme-prod/12.1.0" in run("explain", "deferral/acme-prod/12.1", "--fleet", FLEET, "--now", NOW).stdout
+    )
+
+
+def test_contracts_prints_the_terms_in_force_as_a_contract_file(tmp_path):
+    path, whole = tmp_path / "ours.toml", tmp_path / "whole.json"
+    path.write_text(
+        'extends = "intrexx-paas"\nname = "ours"\n[monthly]\nduration = "3 h"\n'
+        '[[monthly.override]]\nwindow = "monthly/2027-02"\nstart = 2027-02-09\nreason = "move"\n'
+    )
+    whole.write_text(run("contracts", str(path), "--json").stdout, encoding="utf-8")
+    terms = json.loads(whole.read_text(encoding="utf-8"))
+    assert (terms["monthly"]["duration"], terms["reaction"]["critical"]["premium"]) == ("3 h", "< 1 h")
+    assert maintsched.load_contract(whole) == maintsched.load_contract(path)
+    for name in ("intrexx-paas", "generic-weekly"):
+        whole.write_text(run("contracts", name, "--json").stdout, encoding="utf-8")
+        assert maintsched.load_contract(whole) == maintsched.load_contract(name)
+
+
 def test_every_command_has_help_with_an_example():
     assert all(name in run("--help").stdout for name in COMMANDS)
     for name in COMMANDS:
@@ -299,7 +457,9 @@ def modules_after(*args):
         "except SystemExit as e: assert not e.code, e.code\n"
         "print(' '.join(sys.modules), file=sys.stderr)"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    # Coverage, which measures processes as well, would bring modules of its own.
+    env = {name: value for name, value in os.environ.items() if not name.startswith(("COVERAGE_", "COV_"))}
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, env=env)
     return set(done.stderr.split())
 
 
@@ -331,3 +491,35 @@ def test_a_reader_that_stops_early_meets_no_traceback():
     done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=True)
     assert done.stdout == '{"contract'
     assert "Traceback" not in done.stderr
+
+
+def shell(command, **env):
+    kept = {name: value for name, value in os.environ.items() if name != "XDG_CACHE_HOME"}
+    line = command.replace("maintsched", f"{sys.executable} -m maintsched")
+    return subprocess.run(["bash", "-c", line], capture_output=True, text=True, check=False, env=kept | env)
+
+
+COMMAND_LINES = ("plan --months 2", "plan --format json", "explain monthly/2026-12", "contracts", "--help")
+
+
+@pytest.mark.parametrize("line", COMMAND_LINES)
+def test_a_closed_stdout_is_no_error(line, tmp_path):
+    done = shell(f"MAINTSCHED_NOW={NOW} maintsched {line} >&-", HOME=str(tmp_path))
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no full device")
+@pytest.mark.parametrize("line", COMMAND_LINES)
+def test_a_full_disk_is_one_clear_line(line, tmp_path):
+    done = shell(f"MAINTSCHED_NOW={NOW} maintsched {line} >/dev/full", HOME=str(tmp_path))
+    assert done.returncode == 1
+    assert done.stderr == "Error: cannot read or write the output: No space left on device\n"
+
+
+def test_a_user_without_a_home_has_no_cache(monkeypatch):
+    def none():
+        raise RuntimeError
+
+    monkeypatch.delenv("XDG_CACHE_HOME")
+    monkeypatch.setattr(Path, "home", none)
+    assert plan_of("--months", "1")["windows"]

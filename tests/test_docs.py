@@ -184,7 +184,12 @@ def paths(value: object, path: str = "") -> set[str]:
 
 def test_the_page_on_json_names_each_field_of_a_plan_and_no_other(tmp_path: Path) -> None:
     lonely = '[[customer]]\nkey = "lonely"\nname = "L"\nlanguage = "en"\npackage = "starter"\n'
-    (tmp_path / "more.toml").write_text(f'{lonely}[[customer.instance]]\nkey = "lonely-prod"\nhost = "l.example"\n')
+    off = (
+        '[[window]]\nkind = "critical"\nkey = "off"\nstart = 2026-12-20T20:00:00+01:00\nduration = "1 h"\n'
+        'reason = "no longer needed"\ncancelled = true\n'
+    )
+    instance = '[[customer.instance]]\nkey = "lonely-prod"\nhost = "l.example"\n'
+    (tmp_path / "more.toml").write_text(f"{lonely}{instance}{off}")
     contract = ms.load_contract()
     fleet, facts = ms.load_fleet(contract, FLEET, tmp_path / "more.toml")
     start, end = (ms.month_span(contract, month).start for month in ("2026-11", "2027-05"))

@@ -107,11 +107,15 @@ def model(
         going_on = each.completed_at is None or at < utc(each.completed_at)
         return planned(each) and utc(each.start) <= at < utc(each.end) and begun and going_on
 
+    def outside(each: ms.Maintenance, at: datetime) -> bool:
+        begun, done = utc(each.started_at or each.start), utc(each.completed_at or each.end)
+        return begun <= at < done and not utc(each.start) <= at < utc(each.end)
+
     def counts(each: ms.Maintenance, at: datetime) -> bool:
-        begun, done = each.started_at or each.start, each.completed_at or each.end
         if planned(each):
-            return utc(begun) <= at < utc(each.start) or utc(each.end) <= at < utc(done)
-        return min(utc(begun), utc(each.start)) <= at < max(utc(done), utc(each.end))
+            return outside(each, at)
+        late = share.late_maintenance == "counts_in_full"
+        return late and (outside(each, at) or utc(each.start) <= at < utc(each.end))
 
     deducted = counted = 0
     edges = [at for each in outages for at in (each.start, each.end or each.start)]
@@ -121,7 +125,7 @@ def model(
     while second < min(max(map(utc, edges)), utc(END)):
         moments = [second + part * SECOND / parts for part in range(parts)]
         out = any(all(is_deducted(each, at) for at in moments) for each in work)
-        late = share.late_maintenance == "counts_in_full" and any(counts(each, at) for each in work for at in moments)
+        late = any(counts(each, at) for each in work for at in moments)
         deducted += out
         counted += (any(map(is_down, moments)) or late) and not out
         second += SECOND

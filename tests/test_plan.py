@@ -123,9 +123,17 @@ def test_deferred_releases_say_until_when():
         "12.1.0 is deferred until 2026-05-01",
         "only security releases while 12.1.0 is deferred",
     ]
+    assert [str(each.release.version) for each in choice.held_back] == ["12.1.0", "12.0.1"]
     assert (deferral.start, deferral.end) == (local("2026-03-03T17:00"), local("2026-05-01T00:00"))
     assert deferral.window is not None
     assert deferral.window.id == "monthly/2026-05"
+
+
+def test_what_is_installed_already_is_carried_by_nothing():
+    releases = (release("12.1.0", "major"), release("12.1.1"))
+    frozen = {ms.ChangeClass.MAJOR: "no-majors"}
+    assert choose(*releases, installed=version("12.1.0"), frozen=frozen).release == releases[1]
+    assert choose(*releases, installed=version("12.0.9"), frozen=frozen).release is None
 
 
 def test_an_unknown_installed_version_takes_whatever_is_newest():
@@ -150,6 +158,9 @@ def test_each_wave_waits_a_soak_longer_and_security_releases_do_not_wait():
         date(2026, 2, 24),
     ]
     assert wave_opens(contract(), security, 9) == security.available_at
+    for choice, opens in (("earlier", "2026-03-29T01:30:00+01:00"), ("later", "2026-03-29T03:30:00+02:00")):
+        night = release("12.0.3", available_at=local("2026-03-22T02:30"))
+        assert wave_opens(contract(clock_change=choice), night, 2).isoformat() == opens
     monthly = contract(waves={"soak": "1 month", "security_soak": "2 days"})
     assert wave_opens(monthly, minor, 3).date() == date(2026, 4, 10)
     assert wave_opens(monthly, security, 3).date() == date(2026, 2, 14)
@@ -264,6 +275,12 @@ def test_a_backup_may_be_exactly_as_far_apart_as_promised_but_not_as_old():
     assert str(backup_age(contract(), twice, local("2026-03-03T17:00"))) == "15 h"
 
 
+def test_a_backup_in_the_hour_that_does_not_exist_is_taken_when_the_contract_says():
+    night, at = ms.BackupRule(times=(time(2, 30),)), local("2026-03-29T17:00")
+    assert str(backup_age(contract(), night, at)) == "14 h 30 min"
+    assert str(backup_age(contract(clock_change="later"), night, at)) == "13 h 30 min"
+
+
 def test_a_backup_before_the_clocks_go_back_is_an_hour_older():
     assert str(backup_age(contract(), DAILY, local("2026-10-25T17:00"))) == "16 h"
     terms = contract(monthly={"rule": "FREQ=MONTHLY;BYDAY=-1SU", "time": "01:59:59"})
@@ -352,7 +369,8 @@ def test_a_customer_without_a_contact_of_the_role_cannot_be_told():
     assert conflict.message == "no contact has the role system_responsible: nobody can be told, all work is unplanned"
     assert (conflict.kind, conflict.subject, conflict.clause) == ("no_contact", "customer/acme", "2.4.3")
     assert conflict.instances == ("acme-prod",)
-    assert planned(of=fleet(roles=("buyer",)), only=["other"]).conflicts == ()
+    with pytest.raises(ms.UnknownName, match='instance: expected one of acme-prod, got "other"'):
+        planned(of=fleet(roles=("buyer",)), only=["other"])
 
 
 def test_a_window_that_names_what_must_not_be_touched_says_what_to_do():
@@ -387,6 +405,19 @@ def test_a_plan_without_a_fleet_shows_the_windows():
     assert [each.window.id for each in plan.windows] == ["monthly/2026-03"]
     assert (list(plan.windows[0].work), list(plan.windows[0].instances)) == ([], [])
     assert (plan.span, plan.now) == (MARCH, None)
+
+
+def test_a_plan_of_some_instances_shows_the_windows_that_concern_one_of_them():
+    named = window(instances=("acme-prod", "acme-test"))
+    both = fleet(instance(), instance("acme-test"), instance("acme-dev"))
+    shown = {
+        key: [each.window.id for each in planned(ms.Facts(windows=(named,)), both, only=[key]).windows]
+        for key in ("acme-prod", "acme-test", "acme-dev")
+    }
+    assert shown["acme-prod"] == shown["acme-test"] == ["monthly/2026-03", "critical/w"]
+    assert shown["acme-dev"] == ["monthly/2026-03"]
+    together = planned(ms.Facts(windows=(window(instances=("acme-prod",)),)), both, only=["acme-prod", "acme-test"])
+    assert [list(each.instances) for each in together.windows] == [["acme-prod", "acme-test"], ["acme-prod"]]
 
 
 def test_a_clock_change_between_notice_and_window_is_shown():

@@ -317,7 +317,8 @@ def test_no_text_leaves_its_property(hostile):
     feed = plan_feed(hostile, stamp=NOW)
     first = {line.split(b":")[0].split(b";")[0] for line in feed.split(b"\r\n") if not line.startswith(b" ")}
     known = {b"BEGIN", b"END", b"VERSION", b"PRODID", b"CALSCALE", b"NAME", b"DESCRIPTION", b"REFRESH-INTERVAL"}
-    known |= {b"X-WR-CALNAME", b"X-WR-TIMEZONE", b"X-PUBLISHED-TTL", b"TZID", b"TZNAME", b"TZOFFSETFROM", b"TZOFFSETTO"}
+    known |= {b"X-WR-CALNAME", b"X-WR-CALDESC", b"X-WR-TIMEZONE", b"X-PUBLISHED-TTL"}
+    known |= {b"TZID", b"TZNAME", b"TZOFFSETFROM", b"TZOFFSETTO"}
     known |= {
         b"DTSTART",
         b"DTEND",

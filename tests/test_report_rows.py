@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 import maintsched as ms
+from maintsched.report.feed import plan_feed
 from maintsched.report.rows import COLUMNS, plan_csv, plan_json, safe_cell
 
 FLEET = Path(__file__).parent.parent / "docs" / "examples" / "fleet.toml"
@@ -83,6 +84,21 @@ def test_csv_rows_have_every_column_and_name_the_conflicts(plan):
     assert len(rows) == sum(max(1, len(list(planned.work))) for planned in plan.windows)
     assert [row["instance"] for row in rows if row["kind"] == "critical"] == ["birch-prod"]
     assert {row["conflicts"] for row in rows if row["window"] == "monthly/2027-01"} == {"freeze_over_window"}
+
+
+def test_csv_ends_with_the_conflicts_of_no_window():
+    contract = ms.load_contract()
+    instance = ms.Instance(key="lonely-prod", host="h")
+    customer = ms.Customer(
+        key="lonely", name="L", language=ms.Language.EN, package="starter", contacts=(), instances=(instance,)
+    )
+    span = ms.Span(start=NOW, end=NOW + timedelta(days=20))
+    plan = ms.make_plan(contract, ms.Fleet(customers=(customer,)), ms.Facts(), span, now=NOW)
+    *rows, last = csv.DictReader(StringIO("".join(plan_csv(plan)), newline=""))
+    assert all(row["window"] for row in rows)
+    assert (last["window"], last["conflicts"], last["clause"]) == ("", "no_contact", "2.4.3")
+    assert last["why"].startswith("customer/lonely: no contact")
+    assert "Nobody to tell: no contact" in plan_feed(plan, stamp=NOW).decode().replace("\r\n ", "")
 
 
 @pytest.mark.parametrize("text", ["=1+1", "+49 1", "-x", "@cmd", "\tx", "\rx", "\x00"])

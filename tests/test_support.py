@@ -92,10 +92,37 @@ def test_a_name_that_the_contract_does_not_know_is_refused(changes, what):
 
 
 def test_severity_refuses_an_unknown_environment_and_no_faults_at_all():
-    with pytest.raises(ms.UnknownName, match="environment"):
+    with pytest.raises(ms.UnknownName) as unknown:
         ms.severity(contract(), environment="live", scope=ms.Scope.PORTAL, standstill=ms.Standstill.STOPPED)
-    with pytest.raises(ms.InvalidValue, match="severities: expected at least one"):
+    assert (unknown.value.what, unknown.value.found, unknown.value.known) == (
+        "environment",
+        "live",
+        ("prod", "test", "dev"),
+    )
+    with pytest.raises(ms.InvalidValue, match='severities: expected at least one, got "none"'):
         ms.concurrent_severity(contract(), [])
+
+
+@pytest.mark.parametrize(
+    ("choice", "closes"), [("earlier", "2026-03-29T01:30:00+01:00"), ("later", "2026-03-29T03:30:00+02:00")]
+)
+def test_hours_that_end_in_a_gap_end_as_the_contract_chooses(choice, closes):
+    terms = contract(
+        clock_change=choice,
+        support={"weekdays": ["sun"], "opens": "01:00:00", "closes": "02:30:00"},
+        provisioning={"weekdays": ["sun"], "end": "close_of_business"},
+    )
+    assert ms.provisioning_due(terms, local("2026-03-28T12:00")).isoformat() == closes
+    hours = support_hours(terms)
+    assert hours.is_open(datetime.fromisoformat(closes) - timedelta(microseconds=1))
+    assert not hours.is_open(datetime.fromisoformat(closes))
+
+
+def test_support_may_open_on_the_first_and_on_the_last_day_of_a_year():
+    none = ms.load_contract(holiday_source=lambda country, subdivision, language, year: {})
+    assert support_hours(none).is_open(local("2026-12-31T12:00"))
+    assert support_hours(none).is_open(local("2027-01-01T12:00"))
+    assert support_hours(none).due(local("2026-12-31T16:59"), timedelta(minutes=2)) == local("2027-01-01T09:01")
 
 
 def test_provisioning_explains_itself():
@@ -106,6 +133,8 @@ def test_provisioning_explains_itself():
     agreed = ms.explain_provisioning_due(contract(), local("2026-12-23T12:00"), agreed_at=local("2026-12-30T12:00"))
     assert agreed.at == local("2026-12-30T12:00")
     assert agreed.facts[-1] == ("agreed later", "2026-12-30T12:00:00+01:00")
+    same = ms.explain_provisioning_due(contract(), local("2026-12-23T12:00"), agreed_at=local("2026-12-25T00:00"))
+    assert same == explained
 
 
 def test_saturday_is_a_werktag_and_holidays_are_not():

@@ -1,12 +1,14 @@
 """Windows: what they say about themselves, overrides, and where a rule begins and ends."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 
 import maintsched as ms
-from maintsched.windows import declared_window, schedule
+from maintsched.terms import WindowOverride
+from maintsched.windows import check_overrides, declared_window, schedule
 from tests.worlds import BERLIN, contract, local
 
 YEAR_2026 = (datetime(2026, 1, 1, tzinfo=BERLIN), datetime(2027, 1, 1, tzinfo=BERLIN))
@@ -61,15 +63,22 @@ def test_an_override_moves_lengthens_and_keeps_the_id():
     )
     assert moved.start == local("2026-12-08T18:00")
     assert moved.end == local("2026-12-08T20:00")
-    facts = dict(moved.explained.facts)
-    assert (facts["override"], facts["duration"]) == ("fair week", "2 h")
+    assert moved.explained.facts == (
+        ("rule", "FREQ=MONTHLY;BYDAY=1TU"),
+        ("time", "17:00 Europe/Berlin"),
+        ("duration", "2 h"),
+        ("override", "fair week"),
+        ("holiday", "none"),
+    )
     longer = window(overridden(window="monthly/2026-12", duration="6 h"), "monthly/2026-12")
     assert (longer.start, longer.end) == (local("2026-12-01T17:00"), local("2026-12-01T23:00"))
 
 
 def test_an_override_may_read_the_holiday_another_way_for_one_window():
     terms = overridden(window="monthly/2030-01", on_holiday="next_working_day")
-    assert window(terms, "monthly/2030-01").start == local("2030-01-02T17:00")
+    moved = window(terms, "monthly/2030-01")
+    assert moved.start == local("2030-01-02T17:00")
+    assert moved.explained.reading == "monthly.on_holiday = next_working_day"
 
 
 def test_a_skipped_window_is_not_there():
@@ -117,6 +126,24 @@ def test_an_override_that_names_no_window_of_the_rule_is_refused(name):
     assert schedule(contract()).window(name) is None
     with pytest.raises(ms.MaintschedError, match="expected the id of a window of the rule"):
         overridden(window=name, skip=True)
+
+
+def test_a_refused_override_is_named_by_its_place():
+    good = WindowOverride(window="monthly/2026-12", reason="fair week", skip=True)
+
+    def with_overrides(*overrides: WindowOverride) -> ms.Contract:
+        return replace(contract(), monthly=replace(contract().monthly, override=overrides))
+
+    check_overrides(with_overrides(good))
+    with pytest.raises(ms.InvalidValue) as unknown:
+        check_overrides(with_overrides(good, replace(good, window="monthly/1990-12")))
+    assert (unknown.value.what, unknown.value.found) == ("override", "monthly/1990-12")
+    assert unknown.value.field == "monthly.override.1.window"
+    far = WindowOverride(window="monthly/2027-12", reason="r", start=datetime(2028, 12, 1, tzinfo=UTC))
+    with pytest.raises(ms.InvalidValue) as too_far:
+        check_overrides(with_overrides(good, far))
+    assert (too_far.value.what, too_far.value.found) == ("override", "2028-12-01T01:00:00+01:00")
+    assert too_far.value.field == "monthly.override.1.start"
 
 
 def test_a_rule_with_an_end_gives_no_window_after_it_and_says_so():
@@ -168,6 +195,8 @@ def test_the_year_2000_and_the_year_2100_have_all_their_windows():
         found = list(ms.monthly_windows(contract(), local(f"{year}-01-01T00:00"), local(f"{year}-12-31T00:00")))
         assert len(found) == 12
     assert ms.last_window(contract(), local("2000-01-05T00:00")).id == "monthly/2000-01"
+    assert window(contract(), "monthly/2000-01").start == local("2000-01-04T17:00")
+    assert window(contract(), "monthly/2100-12").start == local("2100-12-07T17:00")
     with pytest.raises(ms.NoWindow):
         ms.last_window(contract(), local("2000-01-01T00:00"))
     with pytest.raises(ms.HolidaysUnknown):

@@ -3,6 +3,8 @@
 Exit codes: 0 done, 1 refused or failed (one clear line), 2 wrong usage. Commands are imported when they are called.
 """
 
+import os
+import sys
 from importlib import import_module
 from typing import Any
 
@@ -47,6 +49,15 @@ class Commands(click.Group):
         with formatter.section("Commands"):
             formatter.write_dl(list(COMMANDS.items()))
 
+    def main(self, *args: Any, **settings: Any) -> Any:
+        """Run the command line; output that cannot be written, such as to a full disk, becomes one line as well."""
+        try:
+            return super().main(*args, **settings)
+        except OSError as error:
+            _give_up_stdout()
+            click.echo(f"Error: cannot read or write {error.filename or 'the output'}: {error.strerror}", err=True)
+            sys.exit(1)
+
     def invoke(self, ctx: click.Context) -> Any:
         """Run a command; what maintsched refuses becomes one line and exit code 1."""
         from maintsched.errors import MaintschedError
@@ -55,6 +66,16 @@ class Commands(click.Group):
             return super().invoke(ctx)
         except MaintschedError as error:
             raise click.ClickException(str(error)) from error
+
+
+def _give_up_stdout() -> None:
+    """Lead stdout into nothing: the interpreter would fail once more on what is left in it when it ends."""
+    try:
+        nothing = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nothing, sys.stdout.fileno())
+        os.close(nothing)
+    except (OSError, AttributeError):  # stdout is no file, or closed
+        return
 
 
 @click.command(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})

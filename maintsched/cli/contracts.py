@@ -7,6 +7,7 @@ import click
 from maintsched.cli.options import option
 from maintsched.intake.contracts import builtin_contracts, load_contract
 from maintsched.intake.documents import read_document
+from maintsched.report.terms import terms_in_force
 
 
 @click.command()
@@ -15,7 +16,8 @@ from maintsched.intake.documents import read_document
 def contracts(name: str | None, as_json: bool) -> None:
     """List the built-in contracts, or print the terms of one (NAME, or the path of a file).
 
-    What is printed is a contract file: keep it, change it, and give its path to --contract.
+    What is printed is a contract file: keep it, change it, and give its path to --contract. With --json it holds every
+    term that is in force, those of the contract that a file extends and the defaults as well.
 
     \b
     Examples:
@@ -24,7 +26,10 @@ def contracts(name: str | None, as_json: bool) -> None:
     """
     builtin = builtin_contracts()
     if name is not None:
-        load_contract(name)
+        contract = load_contract(name)
+        if as_json:
+            click.echo(json.dumps(terms_in_force(contract), ensure_ascii=False, indent=2))
+            return
         click.echo(read_document(builtin.get(name, name)).text.rstrip("\n"))
         return
     listed = [(load_contract(each), path) for each, path in builtin.items()]

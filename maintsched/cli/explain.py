@@ -16,8 +16,8 @@ from maintsched.report.explanation import explain as explained
 def explain(subject: str, as_json: bool, contract_name: str, fleet_files: tuple[str, ...], now: str | None) -> None:
     """Say why a date is what it is: the clause, the reading of it, and the facts.
 
-    ID is a window (monthly/2026-12, critical/<key>), an instance, deferral/<instance>/<release>, freeze/<key> or
-    release/<version>.
+    ID is a window (monthly/2026-12, critical/<key>), an instance, deferral/<instance>/<release>, freeze/<key>,
+    release/<version> or, of one component only, release/<component>/<version>.
 
     \b
     Examples:

@@ -25,6 +25,16 @@ def option(*names: str, **settings: Any) -> Callable[[F], F]:
     return click.option(*names, envvar=variable, **settings)
 
 
+class FileName(click.types.StringParamType):
+    """The name of a file. A variable holds several as PATH does, so that a name may hold a blank."""
+
+    envvar_list_splitter = os.pathsep
+
+    def split_envvar_value(self, rv: str) -> list[str]:
+        """Return the names in a variable; nothing stands between two separators."""
+        return [name for name in super().split_envvar_value(rv) if name]
+
+
 def contract_options(function: F) -> F:
     """Add --contract, --fleet and --now."""
     for decorate in (
@@ -33,8 +43,9 @@ def contract_options(function: F) -> F:
             "--fleet",
             "fleet_files",
             metavar="FILE",
+            type=FileName(),
             multiple=True,
-            help="Fleet or facts, a TOML, JSON or CSV file; may be repeated.",
+            help=f"Fleet or facts, a TOML, JSON or CSV file; may be repeated (in the variable: a{os.pathsep}b).",
         ),
         option(
             "--contract",
@@ -50,14 +61,18 @@ def contract_options(function: F) -> F:
 
 
 def open_contract(name: str) -> Contract:
-    """Return the contract that --contract names, with its holidays kept on disk."""
-    return load_contract(name, holiday_source=HolidayCache(cache_folder()))
+    """Return the contract that --contract names, with its holidays kept on disk where there is a place for them."""
+    folder = cache_folder()
+    return load_contract(name, holiday_source=HolidayCache(folder) if folder else None)
 
 
-def cache_folder() -> Path:
-    """Return the user's cache folder for maintsched."""
-    base = os.environ.get("XDG_CACHE_HOME", "")
-    return (Path(base) if Path(base).is_absolute() else Path.home() / ".cache") / "maintsched"
+def cache_folder() -> Path | None:
+    """Return the user's cache folder for maintsched, or None for a user who has no home."""
+    base = Path(os.environ.get("XDG_CACHE_HOME", ""))
+    try:
+        return (base if base.is_absolute() else Path.home() / ".cache") / "maintsched"
+    except RuntimeError:  # neither HOME nor an entry in the list of users
+        return None
 
 
 def open_fleet(contract: Contract, files: tuple[str, ...]) -> tuple[Fleet, Facts]:

@@ -77,7 +77,7 @@ def _span(contract: Contract, now: datetime, since: str | None, until: str | Non
             end = read_spoken(until, now=now, zone=zone, option="--to", start=start if until.startswith("P") else None)
         else:
             day = Period(months=months or MONTHS).after(start.astimezone(zone).date())
-            end = start_of_day(day, zone, contract.clock_change)
+            end = start_of_day(day, zone)
     if utc(end) <= utc(start):
         raise click.UsageError(f"the end {end.isoformat()} is not after the start {start.isoformat()}")
     return Span(start=start.astimezone(zone), end=end.astimezone(zone))
@@ -106,7 +106,9 @@ def _printed(made: Plan, fleet: Fleet, now: datetime, form: str, language: str) 
 
 
 def _write(pieces: Iterable[str]) -> None:
-    """Write to stdout as UTF-8 with the line ends as they are, whatever the locale says."""
+    """Write to stdout as UTF-8 with the line ends as they are, whatever the locale says; nowhere if it is closed."""
+    if sys.stdout is None:
+        return
     sys.stdout.flush()
     for piece in pieces:
         sys.stdout.buffer.write(piece.encode())

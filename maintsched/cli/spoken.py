@@ -1,11 +1,13 @@
 """Dates as people write them on a command line, in English and German.
 
 Understood are ISO dates and instants (2026-12-01, 2026-12-01T17:00+01:00), months (2026-12), written dates
-(1 Dec 2026, 1. Dezember 2026, 1.12.2026), distances from now (today, tomorrow, in 3 days, heute, in 2 Wochen) and ISO
-8601 durations from now (P3M, -P7D). A date without a time begins at 00:00 in the contract's zone.
+(1 Dec 2026, Dec 1, 2026, 1. Dezember 2026, 1.12.2026), distances from now (today, tomorrow, in 3 days, heute, in 2
+Wochen) and ISO 8601 durations from now (P3M, -P7D, PT72H). A date without a time begins at 00:00 in the contract's
+zone, and a duration without one leads to such a date.
 """
 
 import re
+import unicodedata
 from datetime import date, datetime, timedelta, tzinfo
 from zoneinfo import ZoneInfo
 
@@ -13,13 +15,33 @@ import click
 
 from maintsched.errors import InvalidValue, show
 from maintsched.intake.instants import read_instant
-from maintsched.localtime import FIRST_YEAR, LAST_YEAR, Period, start_of_day, utc
+from maintsched.localtime import FIRST_YEAR, LAST_YEAR, Elapsed, Period, shift, start_of_day, utc
 
 LENGTH_MAX = 60
 _WORDS = {"now": None, "today": 0, "heute": 0, "tomorrow": 1, "morgen": 1, "yesterday": -1, "gestern": -1}
 _DISTANCE = re.compile(r"in ([0-9]{1,4}) (day|days|tag|tagen|week|weeks|woche|wochen|month|months|monat|monaten)")
-_DURATION = re.compile(r"(-?)P[0-9YMWD]{2,16}")
-_WRITTEN = (("D.M.YYYY", "de"), ("D. MMMM YYYY", "de"), ("D MMMM YYYY", "en"), ("D MMM YYYY", "en"))
+_DURATION = re.compile(r"(-?)(P[0-9YMWD]{0,16})(T[0-9HMS]{2,24})?")
+_WRITTEN = (
+    re.compile(r"(?P<day>[0-9]{1,2})\.(?P<month>[0-9]{1,2})\.(?P<year>[0-9]{4})"),
+    re.compile(r"(?P<day>[0-9]{1,2})\.? (?P<month>[^\W\d_]{3,9})\.? (?P<year>[0-9]{4})"),
+    re.compile(r"(?P<month>[^\W\d_]{3,9})\.? (?P<day>[0-9]{1,2}),? (?P<year>[0-9]{4})"),
+)
+_MONTHS = (
+    "jan january januar jänner",
+    "feb february februar",
+    "mar march mär mrz märz maerz",
+    "apr april",
+    "may mai",
+    "jun june juni",
+    "jul july juli",
+    "aug august",
+    "sep sept september",
+    "oct october okt oktober",
+    "nov november",
+    "dec december dez dezember",
+)
+_NUMBERS = {name: number for number, names in enumerate(_MONTHS, start=1) for name in names.split()}
+"""Months by their English and German names, whole and short."""
 
 
 def read_spoken(text: str, *, now: datetime, zone: ZoneInfo, option: str, start: datetime | None = None) -> datetime:
@@ -63,9 +85,7 @@ def _relative(text: str, start: datetime, zone: ZoneInfo) -> datetime | None:
         count, unit = int(distance[1]), distance[2][0]
         months, days = (count, 0) if unit == "m" else (0, 7 * count if unit == "w" else count)
         return _shifted(today, Period(months=months, days=days), zone)
-    if _DURATION.fullmatch(text):
-        return _by_duration(text, today, zone)
-    return None
+    return _by_duration(text, start, zone)
 
 
 def _shifted(today: date, period: Period, zone: tzinfo) -> datetime | None:
@@ -75,25 +95,38 @@ def _shifted(today: date, period: Period, zone: tzinfo) -> datetime | None:
         return None
 
 
-def _by_duration(text: str, today: date, zone: tzinfo) -> datetime | None:
+def _by_duration(text: str, start: datetime, zone: tzinfo) -> datetime | None:
+    """Return the end of an ISO duration: its days are counted on the calendar, then its hours on the UTC time line."""
+    found = _DURATION.fullmatch(text)
+    if found is None:
+        return None
+    sign, days, hours = found.groups()
     try:
-        period = Period.parse(text.removeprefix("-"))
-        return start_of_day(period.before(today) if text.startswith("-") else period.after(today), zone)
+        period = Period() if days == "P" and hours else Period.parse(days)
+        if hours is None:
+            today = start.astimezone(zone).date()
+            return start_of_day(period.before(today) if sign else period.after(today), zone)
+        day = (period.before_instant if sign else period.after_instant)(start, zone).at
+        length = Elapsed.parse(f"P{hours}")
+        return shift(day, -length if sign else length, zone)
     except (ValueError, OverflowError):
         return None
 
 
 def _written(text: str, zone: ZoneInfo) -> datetime | None:
-    import pendulum  # only for dates written in words
-
-    for form, locale in _WRITTEN:
-        try:
-            found = pendulum.from_format(text, form, locale=locale)
-        except (ValueError, KeyError, TypeError):  # pendulum's own ways to say: not of this form
-            continue
-        if FIRST_YEAR <= found.year <= LAST_YEAR:
-            return start_of_day(found.date(), zone)
-    return None
+    words = unicodedata.normalize("NFC", text).lower()
+    found = next((match for form in _WRITTEN if (match := form.fullmatch(words))), None)
+    if found is None:
+        return None
+    name = found["month"]
+    month = int(name) if name.isdecimal() else _NUMBERS.get(name, 0)
+    year = int(found["year"])
+    if not FIRST_YEAR <= year <= LAST_YEAR:
+        return None
+    try:
+        return start_of_day(date(year, month, int(found["day"])), zone)
+    except ValueError:
+        return None
 
 
 def read_span(text: str, *, now: datetime, zone: ZoneInfo, option: str) -> tuple[datetime, datetime]:

@@ -14,7 +14,7 @@ from rich.table import Table
 
 from maintsched.errors import printable
 from maintsched.plan import Plan, PlanWindow
-from maintsched.report.datewords import DateWords, zone_name
+from maintsched.report.datewords import DateWords
 from maintsched.report.words import Words
 
 WIDTH_MAX = 100
@@ -40,6 +40,7 @@ HEADINGS = {
         "into": "goes in with",
         "nothing": "no window",
         "clause": "clause",
+        "cancelled": "cancelled",
         "updates": "OS updates",
         "forward": "clocks forward",
         "back": "clocks back",
@@ -63,6 +64,7 @@ HEADINGS = {
         "into": "kommt mit",
         "nothing": "kein Fenster",
         "clause": "Ziffer",
+        "cancelled": "abgesagt",
         "updates": "OS-Updates",
         "forward": "Uhren vor",
         "back": "Uhren zurück",
@@ -75,7 +77,9 @@ def plan_table(plan: Plan, *, now: datetime, language: str) -> Iterator[str]:
     dates = DateWords(words=Words.of(language), zone=plan.contract.zone, now=now)
     width = max(WIDTH_MIN, min(WIDTH_MAX, shutil.get_terminal_size((WIDTH_MAX, 40)).columns))
     output = StringIO()
-    console = Console(file=output, width=width, force_terminal=sys.stdout.isatty() and "NO_COLOR" not in os.environ)
+    colours = sys.stdout is not None and sys.stdout.isatty() and "NO_COLOR" not in os.environ
+    # An operator's ":bug:" stays what it is.
+    console = Console(file=output, width=width, force_terminal=colours, emoji=False)
     console.print(_title(plan, dates), style="bold", highlight=False)
     console.print(_windows(plan, dates) if plan.windows else HEADINGS[language]["none"])
     for line in _remarks(plan, dates):
@@ -98,7 +102,7 @@ def _windows(plan: Plan, dates: DateWords) -> Table:
         table.add_column(headings[name], no_wrap=True)
     if any(details):
         with_work = any(planned.assignments for planned in plan.windows)
-        table.add_column(headings["work" if with_work else "notes"], ratio=1)
+        table.add_column(headings["work" if with_work else "notes"], ratio=1, overflow="fold")
     for planned, lines in zip(plan.windows, details, strict=True):
         cells = [_name(planned), _when(planned, dates), _notice(planned, dates)]
         table.add_row(*cells, *(["\n".join(lines)] if any(details) else []))
@@ -107,6 +111,8 @@ def _windows(plan: Plan, dates: DateWords) -> Table:
 
 COLOURS = {"monthly": "cyan", "critical": "yellow", "emergency": "red"}
 NAME_MAX = 18
+TIMES_MAX = 20
+"""Longer times, with the day of the end, leave no room beside them."""
 
 
 def _name(planned: PlanWindow) -> str:
@@ -123,8 +129,11 @@ def _cut(key: str) -> list[str]:
 
 def _when(planned: PlanWindow, dates: DateWords) -> str:
     window = planned.window
-    times = f"{dates.time(window.start)}–{dates.time(window.end)} {zone_name(window.start)}"
-    return f"{dates.day(window.start.date())}\n{times}  [dim]{dates.relative(window.start)}[/]"
+    day, relative = dates.day(window.start.date()), f"[dim]{dates.relative(window.start)}[/]"
+    times = dates.tight_hours(window.start, window.end)
+    if len(times) <= TIMES_MAX:
+        return f"{day}\n{times}  {relative}"
+    return f"{day}\n{times}\n{relative}"
 
 
 def _notice(planned: PlanWindow, dates: DateWords) -> str:
@@ -175,6 +184,9 @@ def _remarks(plan: Plan, dates: DateWords) -> Iterator[str]:
         into = running.window.id if running.window else headings["nothing"]
         name = escape(running.deferral.id)
         yield f"[blue]{headings['deferral']}[/] {name}: {until}, {headings['into']} {escape(into)}"
+    for cancelled in plan.cancelled:
+        yield f"[blue]{headings['cancelled']}[/] {escape(cancelled.id)}: {escape(printable(cancelled.reason))}"
     for conflict in plan.all_conflicts:
-        kind, clause = conflict.kind.replace("_", " "), f"({headings['clause']} {escape(conflict.clause)})"
-        yield f"[red]{kind}[/] {escape(conflict.subject)}: {escape(conflict.message)} [dim]{clause}[/]"
+        kind = dates.words(f"conflict_{conflict.kind}")
+        clause = f"({headings['clause']} {escape(conflict.clause)})"
+        yield f"[red]{kind}[/], {escape(conflict.subject)}: {escape(conflict.message)} [dim]{clause}[/]"

@@ -10,6 +10,7 @@ from maintsched.fleet import Fleet
 from maintsched.localtime import elapsed, utc
 from maintsched.plan import PlanWindow
 from maintsched.profiles import WorkItem
+from maintsched.report.anchors import anchor_of
 from maintsched.report.datewords import DateWords
 from maintsched.report.leads import Bar, lead_bar
 
@@ -81,6 +82,11 @@ class Card:
     more_instances: int
     conflicts: tuple[ShownConflict, ...]
     more_conflicts: int
+
+    @property
+    def anchor(self) -> str:
+        """What the card is linked by."""
+        return anchor_of(self.planned)
 
     @property
     def has_work(self) -> bool:

@@ -77,6 +77,20 @@ class DateWords:
         day = "" if first.date() == last.date() else f"{self.tight_day(last.date())}, "
         return f"{first:%H:%M}{zone} – {day}{last:%H:%M} {zone_name(last)}"
 
+    def tight_hours(self, start: datetime, end: datetime) -> str:
+        """Write a span by its times and zone in little room.
+
+        The end has its weekday where that is another, and its date where it lies a day or more after the start.
+        """
+        first, last = self.local(start), self.local(end)
+        zone = "" if zone_name(first) == zone_name(last) else f" {zone_name(first)}"
+        day = ""
+        if elapsed(start, end) > timedelta(days=1):
+            day = f"{self.tight_day(last.date())} "
+        elif first.date() != last.date():
+            day = f"{self._format(last.date(), 'ddd')} "
+        return f"{first:%H:%M}{zone}–{day}{last:%H:%M} {zone_name(last)}"
+
     def hours_utc(self, start: datetime, end: datetime) -> str:
         """Write a span in UTC, with dates where they differ from the local ones."""
         first, last = start.astimezone(UTC), end.astimezone(UTC)

@@ -6,8 +6,8 @@ from datetime import UTC, datetime, timedelta
 
 from maintsched.contract import Contract, Explained
 from maintsched.deadlines import explain_deferral_limit, explain_reminder_deadline
-from maintsched.errors import UnknownName
-from maintsched.facts import Facts, Freeze, WindowKind
+from maintsched.errors import InvalidValue, UnknownName
+from maintsched.facts import DeclaredWindow, Deferral, Facts, Freeze, Release, WindowKind
 from maintsched.fleet import Fleet, instance_url
 from maintsched.localtime import start_of_day, utc
 from maintsched.notices import recipients
@@ -15,6 +15,7 @@ from maintsched.plan import Plan, PlanWindow, make_plan
 from maintsched.readings import ReminderReading
 from maintsched.releases import RunningDeferral, track_at, wave_of
 from maintsched.spans import Span
+from maintsched.version import Version
 from maintsched.windows import declared_window, schedule
 
 LOOK_AHEAD = timedelta(days=400)
@@ -33,22 +34,44 @@ def explain(contract: Contract, fleet: Fleet, facts: Facts, subject: str, *, now
     """Return why things are as they are for `subject`.
 
     A subject is the id of a window (monthly/2026-12), the key of an instance, deferral/<instance>/<release>,
-    freeze/<key> or release/<version>. Raises `UnknownName` where nothing is called so.
+    freeze/<key>, release/<version> or release/<component>/<version>. A version is known by its value: 12.1 names
+    12.1.0. Raises `UnknownName` where nothing is called so.
     """
     kind, _, name = subject.partition("/")
-    start = _start_of(contract, facts, subject)
-    if start is not None:
-        return _explain_window(contract, fleet, facts, subject, start, now)
-    if kind == "deferral" and any(deferral.id == name for deferral in facts.deferrals):
-        return _explain_deferral(contract, fleet, facts, name, now)
+    if schedule(contract).has(subject) or any(window.id == subject for window in facts.windows):
+        return _explain_window(contract, fleet, facts, subject, now)
+    if kind == "deferral" and (deferrals := _deferrals(facts, name)):
+        return _explain_deferral(contract, fleet, facts, deferrals[0].id, now)
     if kind == "freeze" and any(freeze.key == name for freeze in facts.freezes):
         return _explain_freeze(contract, fleet, facts, name, now)
-    if kind == "release" and any(str(release.version) == name for release in facts.releases):
-        return _explain_release(contract, fleet, facts, name, now)
+    if kind == "release" and (releases := _releases(facts, name)):
+        return _explain_releases(contract, fleet, facts, releases, now)
     key = name if kind == "instance" else subject
     if key in fleet.owners:
         return _explain_instance(contract, fleet, facts, key, now)
     raise UnknownName("id", found=subject, known=_known(contract, fleet, facts, now))
+
+
+def _deferrals(facts: Facts, name: str) -> list[Deferral]:
+    instance, _, version = name.rpartition("/")
+    return [each for each in facts.deferrals if each.instance == instance and _is_version(each.release, version)]
+
+
+def _releases(facts: Facts, name: str) -> list[Release]:
+    """Return the releases of a version, of each component or of the one that `name` begins with."""
+    component, _, version = name.rpartition("/")
+    return [
+        each
+        for each in facts.releases
+        if _is_version(each.version, version) and (not component or each.component == component)
+    ]
+
+
+def _is_version(version: Version, text: str) -> bool:
+    try:
+        return Version.parse(text) == version
+    except InvalidValue:
+        return False
 
 
 def _known(contract: Contract, fleet: Fleet, facts: Facts, now: datetime) -> list[str]:
@@ -58,7 +81,7 @@ def _known(contract: Contract, fleet: Fleet, facts: Facts, now: datetime) -> lis
         *(window.id for window in facts.windows),
         *(f"deferral/{deferral.id}" for deferral in facts.deferrals),
         *(f"freeze/{freeze.key}" for freeze in facts.freezes),
-        *(f"release/{release.version}" for release in facts.releases),
+        *dict.fromkeys(f"release/{release.version}" for release in facts.releases),
         *fleet.owners,
     ]
 
@@ -67,25 +90,59 @@ def _ahead(start: datetime) -> Span:
     return Span(start=start, end=utc(start) + LOOK_AHEAD)
 
 
-def _start_of(contract: Contract, facts: Facts, subject: str) -> datetime | None:
+def _explain_window(contract: Contract, fleet: Fleet, facts: Facts, subject: str, now: datetime) -> list[Paragraph]:
+    """Explain a window, and where it was moved for some instances only, also the window of the others."""
     declared = next((window for window in facts.windows if window.id == subject), None)
-    if declared is not None:
-        return declared_window(contract, declared).start
-    found = schedule(contract).window(subject)
-    return found.start if found else None
+    of_rule = schedule(contract).window(subject)
+    found, starts = [], []
+    if declared is not None and declared.cancelled:
+        found.append(_cancelled(contract, declared))
+    elif declared is not None:
+        starts.append(declared_window(contract, declared).start)
+    if of_rule is None and declared is None:
+        found.append(_skipped(contract, subject))
+    elif of_rule is not None and (declared is None or declared.instances):
+        starts.append(of_rule.start)
+    plans = [_plan_at(contract, fleet, facts, start, now) for start in dict.fromkeys(starts)]
+    for plan in plans:
+        for planned in plan.windows:
+            if planned.window.id == subject:
+                found += _of_window(contract, fleet, planned, _for_whom(planned, declared))
+    return found + _conflicts(*plans)
 
 
-def _explain_window(
-    contract: Contract, fleet: Fleet, facts: Facts, subject: str, start: datetime, now: datetime
-) -> list[Paragraph]:
+def _plan_at(contract: Contract, fleet: Fleet, facts: Facts, start: datetime, now: datetime) -> Plan:
     span = Span(start=start, end=utc(start) + timedelta(microseconds=1))
-    plan = make_plan(contract, fleet, facts, span, now=now)
-    planned = next((each for each in plan.windows if each.window.id == subject), None)
-    if planned is None:
-        return [Paragraph(title=subject, lines=("cancelled",))]
+    return make_plan(contract, fleet, facts, span, now=now)
+
+
+def _cancelled(contract: Contract, declared: DeclaredWindow) -> Paragraph:
+    window = declared_window(contract, declared)
+    lines = (
+        f"reason: {declared.reason}",
+        f"it was to start {_instant(window.start)}",
+        f"kind {declared.kind}, clause {window.clause}",
+        *((f"for {', '.join(declared.instances)}",) if declared.instances else ()),
+    )
+    return Paragraph(title=f"{declared.id} is cancelled", lines=lines)
+
+
+def _skipped(contract: Contract, subject: str) -> Paragraph:
+    override = next(each for each in contract.monthly.override if each.window == subject)
+    lines = (f"reason: {override.reason}", f"by monthly.override of the contract, clause {contract.clauses.monthly}")
+    return Paragraph(title=f"{subject} is skipped", lines=lines)
+
+
+def _for_whom(planned: PlanWindow, declared: DeclaredWindow | None) -> str:
+    if declared is None or not declared.instances:
+        return ""
+    return f" for {', '.join(declared.instances)}" if planned.declared else " for all others"
+
+
+def _of_window(contract: Contract, fleet: Fleet, planned: PlanWindow, for_whom: str) -> list[Paragraph]:
     window = planned.window
     found = [
-        Paragraph(title=f"{subject} starts", lines=tuple(_said(window.explained))),
+        Paragraph(title=f"{window.id}{for_whom} starts", lines=tuple(_said(window.explained))),
         Paragraph(title="ends", lines=(_instant(window.end),)),
     ]
     for notice in planned.notices:
@@ -95,12 +152,12 @@ def _explain_window(
         found.append(Paragraph(title=f"{notice.kind} is due", lines=tuple(_said(notice.due))))
         found.append(Paragraph(title=f"{notice.kind} goes out", lines=(_instant(notice.send_at), why)))
     if window.kind is WindowKind.MONTHLY:
-        found.append(Paragraph(title="other readings", lines=tuple(_other_readings(contract, start))))
+        found.append(Paragraph(title="other readings", lines=tuple(_other_readings(contract, window.start))))
     if planned.clock_change is not None:
         found.append(Paragraph(title="clock change", lines=(str(planned.clock_change),)))
     nothing = "nothing" if fleet.owners else "not known: no fleet was given"
     found.append(Paragraph(title="goes in", lines=tuple(_work(planned)) or (nothing,)))
-    return found + _conflicts(plan)
+    return found
 
 
 def _instant(at: datetime) -> str:
@@ -134,10 +191,11 @@ def _work(planned: PlanWindow, only: str | None = None) -> Iterator[str]:
             yield f"{names}: not {held.release.id} ({held.release.change_class}): {held.why}"
 
 
-def _conflicts(plan: Plan) -> list[Paragraph]:
+def _conflicts(*plans: Plan) -> list[Paragraph]:
+    found = dict.fromkeys(conflict for plan in plans for conflict in plan.all_conflicts)
     lines = tuple(
         f"{conflict.kind.replace('_', ' ')}, {conflict.subject}: {conflict.message} (clause {conflict.clause})"
-        for conflict in plan.all_conflicts
+        for conflict in found
     )
     return [Paragraph(title="conflicts", lines=lines)] if lines else []
 
@@ -206,17 +264,21 @@ def _explain_freeze(contract: Contract, fleet: Fleet, facts: Facts, name: str, n
     ]
 
 
-def _explain_release(contract: Contract, fleet: Fleet, facts: Facts, name: str, now: datetime) -> list[Paragraph]:
-    release = next(each for each in facts.releases if str(each.version) == name)
+def _explain_releases(
+    contract: Contract, fleet: Fleet, facts: Facts, releases: list[Release], now: datetime
+) -> list[Paragraph]:
     plan = make_plan(contract, fleet, facts, _ahead(now), now=now)
+    return [paragraph for release in releases for paragraph in _of_release(contract, plan, release)]
+
+
+def _of_release(contract: Contract, plan: Plan, release: Release) -> Iterator[Paragraph]:
     lines = (
         f"{release.component}, {release.change_class}, on {', '.join(release.tracks) or 'every track'}",
         f"available since {_instant(release.available_at.astimezone(contract.zone))}",
         *((release.changes,) if release.changes else ()),
     )
-    found = [Paragraph(title=f"release {name}", lines=lines)]
+    yield Paragraph(title=f"release {release.id}", lines=lines)
     for planned in plan.windows:
-        said = tuple(line for line in _work(planned) if f"{release.id} (" in line)
+        said = tuple(line for line in _work(planned) if f" {release.id} (" in line)
         if said:
-            found.append(Paragraph(title=planned.window.id, lines=said))
-    return found
+            yield Paragraph(title=planned.window.id, lines=said)

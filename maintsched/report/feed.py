@@ -11,9 +11,11 @@ from datetime import UTC, datetime, timedelta
 
 from icalendar import Calendar, Event, vDuration, vText
 
+from maintsched.conflicts import Conflict
 from maintsched.localtime import utc
 from maintsched.notices import PlannedNotice
 from maintsched.plan import Plan, PlanWindow
+from maintsched.report.anchors import anchor_of
 from maintsched.report.datewords import DateWords
 from maintsched.report.words import Words
 from maintsched.report.zones import zone_definition
@@ -24,7 +26,7 @@ REFRESH = timedelta(hours=6)
 NAMES_MAX = 20
 """Instances that an event names at most."""
 WORK_MAX = 20
-"""Lines on what goes in that an event has at most."""
+"""Lines on what goes in that an event has at most, and lines on conflicts of an event or a feed."""
 
 _UNPRINTABLE = ("Cc", "Cf", "Cs", "Zl", "Zp")
 
@@ -55,7 +57,11 @@ def _calendar(plan: Plan, words: Words) -> Calendar:
     calendar.add("name", Text(name))
     calendar.add("x-wr-calname", Text(name))  # what readers older than RFC 7986 know
     calendar.add("x-wr-timezone", plan.contract.zone.key)
-    calendar.add("description", Text(clean(words("feed_about", name=plan.contract.name))))
+    about = [words("feed_about", name=plan.contract.name)]
+    about += [_conflict(conflict, words) for conflict in plan.conflicts[:WORK_MAX]]
+    text = Text("\n".join(clean(line) for line in about))
+    calendar.add("description", text)
+    calendar.add("x-wr-caldesc", text)
     refresh = vDuration(REFRESH)
     refresh.params["VALUE"] = "DURATION"
     calendar.add("refresh-interval", refresh)
@@ -67,7 +73,7 @@ def _event(plan: Plan, planned: PlanWindow, dates: DateWords, *, local: bool) ->
     window, words = planned.window, dates.words
     start, end = _bounds(window.start, window.end, local=local)
     event = Event()
-    event.add("uid", f"{window.id.replace('/', '+')}+{plan.contract.name}@maintsched")
+    event.add("uid", f"{anchor_of(planned).replace('/', '+')}+{plan.contract.name}@maintsched")
     event.add("dtstamp", utc(dates.now, "stamp"))
     event.add("sequence", 0)
     event.add("dtstart", start)
@@ -107,7 +113,11 @@ def _lines(plan: Plan, planned: PlanWindow, dates: DateWords) -> Iterator[str]:
     yield ""
     yield from _work(planned, words)
     for conflict in planned.conflicts[:WORK_MAX]:
-        yield f"! {words(f'conflict_{conflict.kind}')}: {conflict.message} ({words('clause')} {conflict.clause})"
+        yield _conflict(conflict, words)
+
+
+def _conflict(conflict: Conflict, words: Words) -> str:
+    return f"! {words(f'conflict_{conflict.kind}')}: {conflict.message} ({words('clause')} {conflict.clause})"
 
 
 def _notice(notice: PlannedNotice, dates: DateWords) -> str:

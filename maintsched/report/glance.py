@@ -8,6 +8,7 @@ from datetime import date, timedelta
 from maintsched.facts import WindowKind
 from maintsched.localtime import start_of_day, utc
 from maintsched.plan import Plan, PlanWindow
+from maintsched.report.anchors import anchor_of
 from maintsched.report.datewords import DateWords
 from maintsched.spans import Span
 
@@ -90,7 +91,7 @@ def _meanings(plan: Plan, dates: DateWords, first: date, end: date) -> Meanings:
     meanings: Meanings = defaultdict(list)
     for planned in plan.windows:
         for day, mark, meaning in _window_days(planned, dates):
-            meanings[day].append((mark, meaning, planned.window.id))
+            meanings[day].append((mark, meaning, anchor_of(planned)))
     for year in range(first.year, (end - ONE_DAY).year + 1):
         for day, name in plan.contract.holidays.of_year(year).items():
             meanings[day].append(("holiday", dates.words("day_holiday", name=name), None))

@@ -22,6 +22,7 @@ from maintsched.fleet import Fleet
 from maintsched.localtime import utc
 from maintsched.plan import Plan
 from maintsched.releases import RunningDeferral
+from maintsched.report.anchors import anchor_of
 from maintsched.report.cards import NAMES_OF_CONFLICT, Card, ShownConflict, cards, shown_conflict
 from maintsched.report.datewords import DateWords
 from maintsched.report.glance import days_of, glance
@@ -142,7 +143,7 @@ def _figures(plan: Plan, fleet: Fleet) -> dict[str, int]:
 
 
 def _anchors(plan: Plan) -> set[str]:
-    return {planned.window.id for planned in plan.windows}
+    return {anchor_of(planned) for planned in plan.windows}
 
 
 def _summary(plan: Plan, dates: DateWords) -> list[ConflictGroup]:
@@ -206,7 +207,7 @@ def _deferral(running: RunningDeferral, anchors: Collection[str], dates: DateWor
 def _holidays(plan: Plan, dates: DateWords) -> list[ShownHoliday]:
     on_day: dict[date, list[str]] = {}
     for planned in plan.windows:
-        on_day.setdefault(dates.local_date(planned.window.start), []).append(planned.window.id)
+        on_day.setdefault(dates.local_date(planned.window.start), []).append(anchor_of(planned))
     named = _holidays_of(plan.contract, sorted(set(days_of(plan.span, dates))))
     return [ShownHoliday(day=day, name=name, windows=tuple(on_day.get(day, ()))) for day, name in named]
 

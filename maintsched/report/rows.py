@@ -9,7 +9,7 @@ from itertools import islice
 from typing import Any
 
 from maintsched.conflicts import Conflict
-from maintsched.facts import Freeze
+from maintsched.facts import DeclaredWindow, Freeze
 from maintsched.localtime import ClockChange
 from maintsched.notices import PlannedNotice
 from maintsched.plan import Plan, PlanWindow
@@ -35,6 +35,7 @@ def plan_json(plan: Plan, *, generated_at: datetime) -> Iterator[str]:
         "deferrals": [_deferral(running) for running in plan.deferrals],
         "freezes": [_freeze(plan, freeze) for freeze in plan.freezes],
         "conflicts": [_conflict(conflict) for conflict in plan.conflicts],
+        "cancelled": [_cancelled(plan, declared) for declared in plan.cancelled],
     }
     yield "\n], " + _dumps(rest)[1:] + "\n"
 
@@ -136,6 +137,15 @@ def _freeze(plan: Plan, freeze: Freeze) -> dict[str, Any]:
     }
 
 
+def _cancelled(plan: Plan, declared: DeclaredWindow) -> dict[str, Any]:
+    return {
+        "id": declared.id,
+        "kind": declared.kind,
+        "start": declared.start.astimezone(plan.contract.zone).isoformat(),
+        "reason": declared.reason,
+    }
+
+
 COLUMNS = (
     "window",
     "kind",
@@ -155,16 +165,20 @@ COLUMNS = (
     "why",
     "conflicts",
 )
-"""Columns of the CSV form. An instance without work in a window has one row, and so has a window without instances."""
+"""Columns of the CSV form. An instance without work in a window has one row, and so has a window without instances.
+
+A conflict that belongs to no single window has a row without a window: its kind in `conflicts`, its message in `why`.
+"""
 
 
 def plan_csv(plan: Plan) -> Iterator[str]:
-    """Return the plan as CSV, in pieces: a row a window, instance and component."""
+    """Return the plan as CSV, in pieces: a row a window, instance and component; then the conflicts of no window."""
     yield _csv_lines([COLUMNS])
     for planned in plan.windows:
         rows = _csv_rows(planned)
         while chunk := list(islice(rows, CHUNK)):
             yield _csv_lines(chunk)
+    yield _csv_lines([_csv_conflict(conflict) for conflict in plan.conflicts])
 
 
 def _csv_rows(planned: PlanWindow) -> Iterator[tuple[str, ...]]:
@@ -182,6 +196,13 @@ def _csv_rows(planned: PlanWindow) -> Iterator[tuple[str, ...]]:
             yield (*before, key, *("",) * 4, after)
     for row in planned.work:
         yield (*before, row.instance, row.component, row.release or "", row.change_class, row.why, after)
+
+
+def _csv_conflict(conflict: Conflict) -> list[str]:
+    instance = conflict.instances[0] if len(conflict.instances) == 1 else ""
+    message = f"{conflict.subject}: {conflict.message}"
+    cells = {"clause": conflict.clause, "instance": instance, "why": message, "conflicts": conflict.kind}
+    return [cells.get(column, "") for column in COLUMNS]
 
 
 def _csv_lines(rows: Iterable[Iterable[str]]) -> str:

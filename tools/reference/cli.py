@@ -19,10 +19,11 @@ maintsched [--version] [--help] COMMAND [OPTIONS] [ARGUMENTS]
 - Exit code 0: done. 1: refused or failed, with one line that says what, where and the way out. 2: wrong usage.
 - `-h` and `--help` work everywhere. `--version` prints the version.
 - Every option can be set by the environment variable that stands beside it; the option on the command line wins.
-  Options that may be repeated take several values from their variable, separated by blanks.
+  Options that may be repeated take several values from their variable: files separated by `:`, as in `PATH`, names of
+  instances by blanks.
 - Colours appear only on a terminal, and never when `NO_COLOR` is set. Tables are 100 columns wide at most.
 - Public holidays are kept in the user's cache folder, `$XDG_CACHE_HOME/maintsched` or `~/.cache/maintsched`. The
-  folder may be deleted at any time.
+  folder may be deleted at any time. A user without a home does without it.
 
 """
 
@@ -33,10 +34,12 @@ DATES = """\
 zone.
 
 - ISO date, instant or month: `2026-12-01`, `2026-12-01T17:00+01:00`, `2026-12`
-- written date: `'1 Dec 2026'`, `'1 December 2026'`, `'1. Dezember 2026'`, `1.12.2026`
+- written date, the month in English or German, whole or short, in any case: `'1 Dec 2026'`, `'Dec 1, 2026'`,
+  `'1 December 2026'`, `'1. Dezember 2026'`, `1.12.2026`
 - distance from now: `now`, `today`, `tomorrow`, `yesterday`, `'in 3 days'`, `'in 2 weeks'`, `'in 1 month'`; in German
   `heute`, `morgen`, `gestern`, `'in 3 Tagen'`, `'in 2 Wochen'`, `'in 1 Monat'`
-- ISO duration: `P3M`, `P2W`, `-P7D`; for `--to` from the day of `--from`, else from now
+- ISO duration: `P3M`, `P2W`, `-P7D`; for `--to` from the day of `--from`, else from now. With a time part, `PT72H` or
+  `P1DT12H`, it leads to an instant: first the days on the calendar, at the same time of day, then the hours elapsed
 - ISO interval, for `--from` only: `2026-12-01/2027-03-01`, `2026-12-01/P3M`, `P3M/2027-03-01`
 
 A time of day without an offset, such as `2026-12-01T17:00`, is refused: it names no instant.

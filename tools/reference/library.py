@@ -9,7 +9,7 @@ from maintsched.errors import MaintschedError
 from maintsched.holidaycalendar import HolidayCalendar
 from maintsched.localtime import ClockChange
 from maintsched.notices import PlannedNotice
-from maintsched.plan import Assignment, WorkRow
+from maintsched.plan import Assignment
 from maintsched.profiles import WorkItem
 from maintsched.releases import HeldBack, RunningDeferral
 from tools.reference import NOTE, tidy
@@ -32,11 +32,11 @@ raised.
 
 CHAPTERS: dict[str, tuple[str, ...]] = {
     "Reading files": ("intake",),
-    "The contract": ("contract", "recurrence"),
+    "The contract": ("contract", "terms", "recurrence"),
     "Fleet and facts": ("fleet", "facts", "version"),
     "Windows": ("windows",),
     "Deadlines": ("deadlines",),
-    "The plan": ("plan", "conflicts"),
+    "The plan": ("plan", "notices", "conflicts"),
     "Support and provisioning": ("support",),
     "Availability": ("availability",),
     "Time": ("localtime", "spans"),
@@ -52,7 +52,7 @@ These are no names of the package: they are reached through a plan or a contract
 contract have the fields that [contract terms](contract-terms.md) lists.
 """
 
-REACHED = (PlannedNotice, ClockChange, Assignment, WorkItem, WorkRow, HeldBack, RunningDeferral, HolidayCalendar)
+REACHED = (PlannedNotice, ClockChange, Assignment, WorkItem, HeldBack, RunningDeferral, HolidayCalendar)
 
 
 def page() -> str:
