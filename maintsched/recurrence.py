@@ -16,6 +16,7 @@ from enum import StrEnum
 from functools import lru_cache
 from typing import Self
 
+from maintsched.birth import settle_fields
 from maintsched.errors import RuleRefused
 from maintsched.localtime import FIRST_YEAR, LAST_YEAR
 
@@ -62,6 +63,7 @@ class Rule:
 
     def __post_init__(self) -> None:
         """Refuse combinations outside the grammar."""
+        settle_fields(self)
         ordinal = any(day.ordinal for day in self.by_day)
         in_month = self.frequency is Frequency.MONTHLY or (self.frequency is Frequency.YEARLY and self.by_month)
         if ordinal and not in_month:

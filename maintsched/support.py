@@ -59,9 +59,12 @@ def severity(contract: Contract, *, environment: str, scope: Scope, standstill: 
     """Return the class of a fault (clause 6.1): outside production it is always minor."""
     if environment not in contract.environments:
         raise UnknownName("environment", found=environment, known=contract.environments)
-    if environment != contract.production or standstill is Standstill.NONE:
+    for name, value, known in (("scope", scope, Scope), ("standstill", standstill, Standstill)):
+        if value not in tuple(known):
+            raise UnknownName(name, found=str(value), known=tuple(known))
+    if environment != contract.production or standstill == Standstill.NONE:
         return Severity.MINOR
-    if standstill is Standstill.STOPPED and scope is not Scope.SECONDARY:
+    if standstill == Standstill.STOPPED and scope != Scope.SECONDARY:
         return Severity.CRITICAL
     return Severity.MAJOR
 

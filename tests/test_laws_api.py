@@ -126,8 +126,9 @@ def test_a_date_outside_the_supported_years_is_refused(call):
     call(date(2000, 1, 1))
     call(date(2200, 1, 1))
     for day in (date(1999, 12, 31), date(2201, 1, 1), date.min, date.max):
-        with pytest.raises(ms.OutOfRange):
+        with pytest.raises(ms.OutOfRange) as refused:
             call(day)
+        assert (refused.value.what, refused.value.found) == ("ended_on", day.isoformat())
 
 
 @pytest.mark.parametrize(

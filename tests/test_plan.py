@@ -106,6 +106,13 @@ def test_what_stays_out_says_why():
     assert (frozen.why, frozen.freeze) == ("minor changes are frozen by year-end", "year-end")
 
 
+def test_a_release_is_available_on_a_day_of_the_contracts_zone():
+    late = release("12.0.1", available_at=datetime(2026, 2, 10, 23, 30, tzinfo=UTC))
+    assert "available since 2026-02-11," in choose(late).why
+    early = release("12.0.1", available_at=datetime(2026, 2, 10, 22, 30, tzinfo=UTC))
+    assert "available since 2026-02-10," in choose(early).why
+
+
 def test_what_is_not_available_yet_is_not_even_held():
     assert choose(release("12.0.1", available_at=local("2026-03-04T00:00"))).held_back == ()
     assert choose(release("12.0.1", available_at=local("2026-03-03T17:00"))).release is not None
@@ -340,6 +347,23 @@ def test_a_deferral_that_nothing_ends_says_what_would_end_it():
     assert messages(planned(facts, fleet(instance(ends_on=date(2026, 5, 5))))) == {}
     terms = contract(monthly={"rule": "FREQ=MONTHLY;BYDAY=1TU;UNTIL=20260401"})
     assert messages(planned(facts, contract=terms)) == {"deferral_never_ends": expected}
+
+
+def test_a_deferral_does_not_end_in_the_window_it_begins_with():
+    terms = contract(deferral={"after": "last_window_before_end"})
+    facts = ms.Facts(releases=(release("12.1.0", "major"),), deferrals=(deferral("2026-03-20T00:00"),))
+    (found,) = planned(facts, contract=terms).deferrals
+    assert found.start == local("2026-03-03T17:00")
+    assert found.window is not None
+    assert found.window.id == "monthly/2026-04"
+
+
+def test_a_window_at_the_very_end_of_a_subscription_takes_nothing():
+    midnight = contract(monthly={"time": "00:00:00"})
+    facts = ms.Facts(releases=(release("12.1.0", "major"),), deferrals=(deferral("2026-05-01T00:00"),))
+    for last_day, ends in ((date(2026, 5, 4), None), (date(2026, 5, 5), "monthly/2026-05")):
+        (found,) = planned(facts, fleet(instance(ends_on=last_day)), contract=midnight).deferrals
+        assert (found.window.id if found.window else None) == ends
 
 
 def test_a_deferral_of_a_release_that_no_window_could_take_is_shown_and_breaks_no_plan():

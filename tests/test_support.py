@@ -66,6 +66,21 @@ def test_the_24th_and_31st_of_december_are_ordinary_days_and_the_holidays_of_the
     assert hours.due(local("2026-12-31T16:00"), timedelta(hours=2)) == local("2027-01-04T10:00")
 
 
+def test_the_earliest_reading_takes_whichever_clock_is_sooner_and_answers_in_the_zone_of_the_contract():
+    terms = contract(support={"zone": "earliest"})
+    afternoon = ms.reaction_due(terms, "premium", "major", local("2026-07-01T13:30")).due_at
+    assert afternoon is not None
+    assert (afternoon, afternoon.tzinfo) == (local("2026-07-01T17:30"), BERLIN)  # local hours: 09:30 of the next day
+    morning = ms.reaction_due(terms, "premium", "major", local("2026-07-01T09:00")).due_at
+    assert morning == local("2026-07-01T13:00")  # UTC+1: 14:00
+    called = contract(reaction={"premium_24x7": "ticket_and_call"})
+    night = ms.reaction_due(
+        called, "premium", "critical", local("2026-07-01T22:00"), called_at=local("2026-07-01T22:05")
+    )
+    assert night.due_at is not None
+    assert (night.due_at, night.due_at.tzinfo) == (local("2026-07-01T23:05"), BERLIN)
+
+
 def test_utc_plus_1_is_an_hour_off_in_summer():
     terms = contract(support={"zone": "utc+1"})
     assert ms.reaction_due(terms, "premium", "minor", local("2026-07-01T09:30")).due_at == local("2026-07-03T18:00")

@@ -21,37 +21,39 @@ LATER = AT + timedelta(hours=4)
 V = ms.Version.parse("12.1.0")
 
 
+def named(given: object) -> str:
+    return getattr(given, "__name__", str(given))
+
+
 def loose(given: Any) -> Any:
     """Return what no annotation allows and a test gives on purpose."""
     return given
 
 
-def named(given: object) -> str:
-    return getattr(given, "__name__", str(given))
-
-
 def window(**given: Any) -> ms.DeclaredWindow:
-    return ms.DeclaredWindow(**{"key": "w", "kind": "critical", "start": AT, "end": LATER, "reason": "r"} | given)
+    return ms.DeclaredWindow(
+        **loose({"key": "w", "kind": "critical", "start": AT, "end": LATER, "reason": "r"}) | given
+    )
 
 
 def release(**given: Any) -> ms.Release:
-    return ms.Release(**{"version": V, "change_class": "security", "available_at": AT} | given)
+    return ms.Release(**loose({"version": V, "change_class": "security", "available_at": AT}) | given)
 
 
 def contact(**given: Any) -> ms.Contact:
-    return ms.Contact(**{"key": "eva", "name": "Eva", "email": "eva@acme.example", "roles": ("ops",)} | given)
+    return ms.Contact(**loose({"key": "eva", "name": "Eva", "email": "eva@acme.example", "roles": ("ops",)}) | given)
 
 
 def instance(**given: Any) -> ms.Instance:
-    return ms.Instance(**{"key": "acme-prod", "host": "acme.example"} | given)
+    return ms.Instance(**loose({"key": "acme-prod", "host": "acme.example"}) | given)
 
 
 def customer(**given: Any) -> ms.Customer:
-    return ms.Customer(**{"key": "acme", "name": "Acme", "language": "de", "package": "premium"} | given)
+    return ms.Customer(**loose({"key": "acme", "name": "Acme", "language": "de", "package": "premium"}) | given)
 
 
 def freeze(**given: Any) -> ms.Freeze:
-    return ms.Freeze(**{"key": "f", "start": AT, "end": LATER, "reason": "r"} | given)
+    return ms.Freeze(**loose({"key": "f", "start": AT, "end": LATER, "reason": "r"}) | given)
 
 
 # --- what a field becomes ---------------------------------------------------------------------------------------------
