@@ -416,10 +416,10 @@ def test_no_window_plans_an_instance_outside_its_subscription_or_without_consent
 
 def work_of(plan: ms.Plan, key: str | None = None) -> dict[str, list[Any]]:
     """What each window does, in an order of its own."""
-    return {
-        planned.window.id: sorted((row for row in planned.work if key in (None, row.instance)), key=str)
-        for planned in plan.windows
-    }
+    rows: dict[str, list[Any]] = {}
+    for planned in plan.windows:  # two of one id where a window was moved for some instances only
+        rows.setdefault(planned.window.id, []).extend(row for row in planned.work if key in (None, row.instance))
+    return {window: sorted(found, key=str) for window, found in rows.items()}
 
 
 def conflicts_of(plan: ms.Plan, key: str | None = None) -> set[tuple[Any, ...]]:
