@@ -132,9 +132,11 @@ def _maintained(contract: Contract, maintenance: Iterable[Maintenance]) -> tuple
     for work in maintenance:
         if _is_planned(contract, work):
             deducted.append(_deducted(contract, work))
-            counted.extend(_outside(work))
         elif late_counts:
             counted.append((floor(work.start.timestamp()), ceil(work.end.timestamp())))
+        else:
+            continue
+        if work.started_at is not None or work.completed_at is not None:
             counted.extend(_outside(work))
     return deducted, counted
 
