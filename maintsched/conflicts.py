@@ -164,7 +164,8 @@ def backup_conflicts(contract: Contract, slot: Slot, taking: Iterable[Profile]) 
 
 def reach_conflicts(contract: Contract, facts: Facts, slot: Slot, profiles: Iterable[Profile]) -> Iterator[Conflict]:
     """Return the instances that a declared window names and that must not be touched then."""
-    for profile in profiles:
+    named = profiles if slot.named else ()  # the rule's window keeps its id where another was declared for some
+    for profile in named:
         if slot.window.id in profile.windows and not profile.runs_at(slot.window.start):
             yield Conflict(
                 kind=ConflictKind.SUBSCRIPTION_ENDED,

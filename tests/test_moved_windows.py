@@ -91,6 +91,15 @@ def test_a_window_moved_for_some_stays_for_the_others():
     assert [each.window.start.day for each in alone.windows if each.window.id == "monthly/2027-04"] == [8]
 
 
+def test_a_window_of_the_rule_asks_no_consent_of_those_it_was_moved_for():
+    customer = FLEET.customers[0]
+    unmanaged = replace(customer, instances=(replace(customer.instances[0], managed=False), customer.instances[1]))
+    facts = ms.Facts(windows=(moved(instances=("a1",)),))
+    made = ms.make_plan(C, ms.Fleet(customers=(unmanaged,)), facts, SPAN, now=NOW)
+    april = [each for each in made.windows if each.window.id == "monthly/2027-04"]
+    assert [[conflict.kind for conflict in each.conflicts] for each in april] == [[], ["no_consent"]]
+
+
 def test_a_cancelled_window_is_named_by_the_plan():
     window = moved(cancelled=True)
     made = plan(window)
