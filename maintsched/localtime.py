@@ -186,12 +186,12 @@ class Period:
     def after_instant(self, at: datetime, zone: tzinfo, choice: Choice = Choice.EARLIER) -> Settled:
         """Return the instant this period after `at`: the same wall clock time in `zone`, gap and fold by `choice`."""
         wall = at.astimezone(zone)
-        return settle(datetime.combine(self.after(wall.date()), wall.time()), zone, choice)
+        return settle_on(self.after(wall.date()), wall.time(), zone, choice)
 
     def before_instant(self, at: datetime, zone: tzinfo, choice: Choice = Choice.EARLIER) -> Settled:
         """Return the instant this period before `at`: the same wall clock time in `zone`, gap and fold by `choice`."""
         wall = at.astimezone(zone)
-        return settle(datetime.combine(self.before(wall.date()), wall.time()), zone, choice)
+        return settle_on(self.before(wall.date()), wall.time(), zone, choice)
 
 
 _PERIOD_ISO = re.compile(r"P(?:([0-9]{1,2})Y)?(?:([0-9]{1,3})M)?(?:([0-9]{1,3})W)?(?:([0-9]{1,4})D)?")

@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 from maintsched.contract import Contract, Explained
 from maintsched.errors import InvalidValue, UnknownName
-from maintsched.localtime import Elapsed, require_year, settle, settle_on, start_of_day, utc
+from maintsched.localtime import Elapsed, require_year, settle_on, start_of_day, utc
 from maintsched.readings import Concurrent, NoHours, Premium24x7, ProvisioningEnd, SupportZone, weekday_numbers
 from maintsched.terms import ReactionTime
 
@@ -327,8 +327,7 @@ def explain_provisioning_due(
     if end is ProvisioningEnd.END_OF_DAY:
         at = start_of_day(day + timedelta(days=1), contract.zone)
     elif end is ProvisioningEnd.CLOSE_OF_BUSINESS:
-        closes = datetime.combine(day, contract.support.closes)
-        at = settle(closes, contract.zone, contract.clock_change).at
+        at = settle_on(day, contract.support.closes, contract.zone, contract.clock_change).at
     else:
         at = _due_in_hours(contract, timedelta(hours=8), utc(ordered_at))
     if agreed_at is not None and utc(agreed_at, "agreed_at") > utc(at):
