@@ -9,6 +9,9 @@
     ├── HolidaysUnknown           a year whose public holidays cannot be known
     ├── NoWindow                  the rule gives no window on that side
     ├── DeferralRefused           a deferral that the contract does not allow
+    ├── StartTooNear              a critical window that cannot be announced in time any more
+    ├── ChangeRefused             a window, freeze or outage whose state does not allow a change
+    ├── StoreError                a database that cannot be opened, or is not what it should be
     └── FileError                 a contract, fleet or configuration file that cannot be accepted
 
 A message says what was expected, what was found and, where there is one, the way out. The facts it speaks of are
@@ -111,6 +114,33 @@ class DeferralRefused(MaintschedError):
     def __init__(self, message: str, *, latest_end: datetime | None = None) -> None:
         self.latest_end = latest_end
         super().__init__(message)
+
+
+class StartTooNear(MaintschedError):
+    """A critical window starts too soon to be announced in time; `earliest` is the start to offer instead."""
+
+    def __init__(self, start: datetime, earliest: datetime, *, clause: str) -> None:
+        self.start = start
+        self.earliest = earliest
+        self.clause = clause
+        super().__init__(
+            f"start: expected {earliest.isoformat()} or later, so that it can be announced in time (clause {clause}), "
+            f"got {start.isoformat()}; choose a later start, or enter it as an emergency with its reason"
+        )
+
+
+class ChangeRefused(MaintschedError):
+    """The state of `subject` does not allow a change: what was `expected`, what was `found`."""
+
+    def __init__(self, subject: str, *, expected: str, found: object) -> None:
+        self.subject = subject
+        self.expected = expected
+        self.found = found
+        super().__init__(printable(f"{subject}: expected {expected}, got {show(found)}"))
+
+
+class StoreError(MaintschedError):
+    """A database cannot be used: the message says which, why, and what to do."""
 
 
 class FileError(MaintschedError):

@@ -165,6 +165,17 @@ class Fleet:
         """The customer of each instance, by the instance's key."""
         return FrozenMapping((instance.key, customer) for customer in self.customers for instance in customer.instances)
 
+    @cached_property
+    def _by_key(self) -> Mapping[str, Customer]:
+        return FrozenMapping((customer.key, customer) for customer in self.customers)
+
+    def customer(self, key: str) -> Customer:
+        """Return the customer `key`."""
+        found = self._by_key.get(key)
+        if found is None:
+            raise UnknownName("customer", found=key, known=self._by_key)
+        return found
+
     def instances(self) -> Iterator[Instance]:
         """Return every instance, in the order of the fleet."""
         return (instance for customer in self.customers for instance in customer.instances)

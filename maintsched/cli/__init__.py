@@ -13,9 +13,19 @@ import click
 from maintsched import __version__
 
 COMMANDS = {
+    "demo": "The whole story in a minute, on this machine.",
     "plan": "Windows, notices, deadlines and what goes in.",
     "explain": "Why a date is what it is: clause, reading, facts.",
     "contracts": "The built-in contracts and their terms.",
+    "fleet": "Customers, contacts and instances: keep them in step, look at them, erase a contact.",
+    "freeze": "Times in which changes stay out.",
+    "window": "Announce, confirm, move and cancel windows.",
+    "outage": "Outages entered by hand; their begin and end are told at once.",
+    "notice": "Look at notices, try templates, send again, read bounces.",
+    "worker": "Tell people what is due, and keep the proof.",
+    "evidence": "The journal as a report, and whether its chain holds.",
+    "init": "Write a commented configuration and make the database.",
+    "doctor": "Check everything, and say what to do.",
 }
 """Each command and its help in one line; its code is `maintsched/cli/<command>.py`, in a function of that name."""
 

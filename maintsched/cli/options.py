@@ -35,10 +35,16 @@ class FileName(click.types.StringParamType):
         return [name for name in super().split_envvar_value(rv) if name]
 
 
+def now_option(function: F) -> F:
+    """Add the hidden --now, as the argument `now`."""
+    decorate = option("--now", metavar="INSTANT", hidden=True, help="Take this instant for the present one.")
+    return decorate(function)
+
+
 def contract_options(function: F) -> F:
     """Add --contract, --fleet and --now."""
     for decorate in (
-        option("--now", metavar="INSTANT", hidden=True, help="Take this instant for the present one."),
+        now_option,
         option(
             "--fleet",
             "fleet_files",

@@ -2,24 +2,29 @@
 
 Understood are ISO dates and instants (2026-12-01, 2026-12-01T17:00+01:00), months (2026-12), written dates
 (1 Dec 2026, Dec 1, 2026, 1. Dezember 2026, 1.12.2026), distances from now (today, tomorrow, in 3 days, heute, in 2
-Wochen) and ISO 8601 durations from now (P3M, -P7D, PT72H). A date without a time begins at 00:00 in the contract's
-zone, and a duration without one leads to such a date.
+Wochen, in 90 minutes) and ISO 8601 durations from now (P3M, -P7D, PT72H). A date may be followed by a time of day
+(2026-12-08 19:00, tomorrow 9:30, 8.12.2026 19:00 Uhr), which is that of the contract's zone. A date without a time
+begins at 00:00 there, and a duration without one leads to such a date.
 """
 
 import re
 import unicodedata
-from datetime import date, datetime, timedelta, tzinfo
+from datetime import date, datetime, time, timedelta, tzinfo
 from zoneinfo import ZoneInfo
 
 import click
 
 from maintsched.errors import InvalidValue, show
 from maintsched.intake.instants import read_instant
-from maintsched.localtime import FIRST_YEAR, LAST_YEAR, Elapsed, Period, shift, start_of_day, utc
+from maintsched.localtime import FIRST_YEAR, LAST_YEAR, Elapsed, Period, settle_on, shift, start_of_day, utc
 
 LENGTH_MAX = 60
 _WORDS = {"now": None, "today": 0, "heute": 0, "tomorrow": 1, "morgen": 1, "yesterday": -1, "gestern": -1}
 _DISTANCE = re.compile(r"in ([0-9]{1,4}) (day|days|tag|tagen|week|weeks|woche|wochen|month|months|monat|monaten)")
+_HOURS = re.compile(r"in ([0-9]{1,4}) ?(h|hour|hours|stunde|stunden|min|minute|minutes|minuten)")
+_HOUR_WORDS = ("h", "hour", "hours", "stunde", "stunden")
+_TIME = re.compile(r"(?P<day>\S.*?)[T ,]+(?P<hour>[0-9]{1,2}):(?P<minute>[0-9]{2})(:(?P<second>[0-9]{2}))?( Uhr)?")
+_UNITS = re.compile(r"(?<=[0-9 ])(hours?|stunden?|h|minuten?|minutes?|min|m|seconds?|sekunden?|s)(?![a-z])")
 _DURATION = re.compile(r"(-?)(P[0-9YMWD]{0,16})(T[0-9HMS]{2,24})?")
 _WRITTEN = (
     re.compile(r"(?P<day>[0-9]{1,2})\.(?P<month>[0-9]{1,2})\.(?P<year>[0-9]{4})"),
@@ -48,14 +53,30 @@ def read_spoken(text: str, *, now: datetime, zone: ZoneInfo, option: str, start:
     """Return the instant that `text` means; durations count from `start`, else from `now`."""
     text = text.strip()
     if len(text) <= LENGTH_MAX and text.isprintable():
-        found = _exact(text, zone) or _relative(text, start or now, zone) or _written(text, zone)
+        found = _date(text, start or now, zone) or _timed(text, start or now, zone)
         if found is not None:
             return _in_range(found, option)
     expected = (
-        "a date such as 2026-12-01, '1 Dec 2026', '1.12.2026', 'in 3 days', a time with its offset such as "
+        "a date such as 2026-12-01, '1 Dec 2026', '1.12.2026', 'in 3 days', with a time such as '2026-12-01 17:00' or "
         "2026-12-01T17:00+01:00, or a duration such as P3M"
     )
     raise click.BadParameter(f"expected {expected}, got {show(text)}", param_hint=option)
+
+
+def _date(text: str, start: datetime, zone: ZoneInfo) -> datetime | None:
+    return _exact(text, zone) or _relative(text, start, zone) or _written(text, zone)
+
+
+def _timed(text: str, start: datetime, zone: ZoneInfo) -> datetime | None:
+    """Return a date with a time of day behind it; in a clock change, the earlier of the two instants."""
+    found = _TIME.fullmatch(text)
+    if found is None:
+        return None
+    hour, minute, second = (int(found[name] or 0) for name in ("hour", "minute", "second"))
+    day = _date(found["day"], start, zone)
+    if day is None or hour > 23 or minute > 59 or second > 59 or ":" in found["day"]:
+        return None
+    return settle_on(day.astimezone(zone).date(), time(hour, minute, second), zone).at
 
 
 def _in_range(at: datetime, option: str) -> datetime:
@@ -80,6 +101,10 @@ def _relative(text: str, start: datetime, zone: ZoneInfo) -> datetime | None:
     if words in _WORDS:
         days = _WORDS[words]
         return start if days is None else start_of_day(today + timedelta(days=days), zone)
+    hours = _HOURS.fullmatch(words)
+    if hours:
+        count = int(hours[1])
+        return shift(start, timedelta(hours=count) if hours[2] in _HOUR_WORDS else timedelta(minutes=count), zone)
     distance = _DISTANCE.fullmatch(words)
     if distance:
         count, unit = int(distance[1]), distance[2][0]
@@ -127,6 +152,24 @@ def _written(text: str, zone: ZoneInfo) -> datetime | None:
         return start_of_day(date(year, month, int(found["day"])), zone)
     except ValueError:
         return None
+
+
+def _unit(found: re.Match[str]) -> str:
+    word = found[0]
+    if word.startswith(("h", "stu")):
+        return "h"
+    return "min" if word.startswith("m") else "s"
+
+
+def read_length(text: str, *, option: str) -> Elapsed:
+    """Return the elapsed time that `text` means: 2h, 90 min, 1 h 30 min, 2 Stunden, PT2H."""
+    plain = text.strip()
+    short = plain if plain.startswith("P") else _UNITS.sub(_unit, plain.lower())
+    try:
+        return Elapsed.parse(short)
+    except InvalidValue as error:
+        expected = "a length such as 2h, 90min, '1 h 30 min' or PT2H"
+        raise click.BadParameter(f"expected {expected}, got {show(text)}", param_hint=option) from error
 
 
 def read_span(text: str, *, now: datetime, zone: ZoneInfo, option: str) -> tuple[datetime, datetime]:

@@ -1,0 +1,73 @@
+"""`maintsched worker`: the passes that tell people, once or again and again."""
+
+import json
+import sys
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from typing import Any
+
+import click
+
+from maintsched.cli.configured import config_option, open_configured
+from maintsched.cli.options import now_option, option, present
+from maintsched.cli.spoken import read_length
+from maintsched.errors import MaintschedError
+from maintsched.worker.clock import read_clock
+
+
+@click.command()
+@option("--once", is_flag=True, help="One pass, then stop.  [default]")
+@option("--every", metavar="DURATION", help="A pass again and again: 60s, 5m, PT1M.")
+@option("--json", "as_json", is_flag=True, help="Print JSON, one line a pass.")
+@now_option
+@config_option
+def worker(once: bool, every: str | None, as_json: bool, now: str | None, config_file: str | None) -> None:
+    """Tell people what is due: plan, store, send, keep the proof.
+
+    A pass that was missed or killed loses nothing: the next one carries on. Several at once are safe. Exit codes of one
+    pass: 0 everything is done, 75 something is left to be tried again, 1 an operator is needed.
+
+    \b
+    Examples:
+      maintsched worker --once
+      maintsched worker --every 60s
+    """
+    if once and every is not None:
+        raise click.UsageError("--once and --every exclude each other: give one of them")
+    config, contract = open_configured(config_file)
+    clock = (lambda: present(contract, now)) if now is not None else read_clock
+    if every is None:
+        sys.exit(_pass(config, contract, clock, as_json))
+    from maintsched.worker.passes import again_and_again
+
+    again_and_again(lambda: _carefully(config, contract, clock, as_json), every=_seconds(every))
+
+
+def _carefully(config: Any, contract: Any, clock: Callable[[], datetime], as_json: bool) -> int:
+    """Make a pass; what goes wrong in one does not end the next."""
+    try:
+        return _pass(config, contract, clock, as_json)
+    except MaintschedError as error:
+        click.echo(f"Error: {error}", err=True)
+        return 1
+
+
+def _pass(config: Any, contract: Any, clock: Callable[[], datetime], as_json: bool) -> int:
+    from maintsched.cli.progress import progress
+    from maintsched.worker.passes import one_pass
+
+    with progress(as_json) as watcher:
+        report = one_pass(config, contract, clock, watcher=watcher)
+    if as_json:
+        click.echo(json.dumps(report.as_json(), ensure_ascii=False))
+    else:
+        for line in report.lines():
+            click.echo(line)
+    return int(report.exit_code)
+
+
+def _seconds(text: str) -> float:
+    length = read_length(text, option="--every")
+    if not timedelta(seconds=1) <= length <= timedelta(days=1):
+        raise click.BadParameter("expected 1s to 24h", param_hint="--every")
+    return length.total_seconds()

@@ -1,0 +1,181 @@
+"""The ledger: what is to be done once, who is at it, and what became of it.
+
+An action is `ready` until somebody claims it for a while (`running`, with an owner and a lease). A claim is committed
+before its effect. A mail whose lease ran out may be claimed again: a second copy has the same bytes. Results are
+fenced: only the owner of a claim may write them. What a notice says is in the outbox, under the key of its action.
+"""
+
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+from sqlalchemy import Connection, Table, and_, bindparam, func, or_, select, update
+from sqlalchemy.dialects import postgresql, sqlite
+
+from maintsched.store.rows import ActionRow, NoticeRow
+from maintsched.store.tables import in_chunks, table_of
+
+ACTION = table_of(ActionRow)
+NOTICE = table_of(NoticeRow)
+
+
+class ActionState(StrEnum):
+    """States of an action."""
+
+    READY = "ready"  # to be done from `not_before` on
+    RUNNING = "running"  # somebody holds it until `lease_until`
+    DONE = "done"  # it took effect
+    FAILED = "failed"  # it will not take effect; an operator knows
+    CANCELLED = "cancelled"  # overtaken before anybody was at it
+
+
+class ActionKind(StrEnum):
+    """What an action is."""
+
+    NOTICE = "notice"
+    BREACH = "breach"
+    RUN = "run"
+
+
+def insert_new(connection: Connection, table: Table, rows: list[dict[str, Any]]) -> None:
+    """Insert rows whose key is not there yet; those that are stay as they are."""
+    if not rows:
+        return
+    dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
+    connection.execute(dialect.insert(table).on_conflict_do_nothing(), rows)
+
+
+def known_keys(connection: Connection, keys: Iterable[str]) -> set[str]:
+    """Return those of `keys` that the ledger holds."""
+    found: set[str] = set()
+    for some in in_chunks(sorted(keys)):
+        found.update(connection.execute(select(ACTION.c.key).where(ACTION.c.key.in_(some))).scalars())
+    return found
+
+
+def known_of_kind(connection: Connection, kind: ActionKind) -> set[str]:
+    """Return the keys of all actions of `kind`."""
+    return set(connection.execute(select(ACTION.c.key).where(ACTION.c.kind == kind)).scalars())
+
+
+def record_done(connection: Connection, kind: ActionKind, keys: Iterable[str], now: datetime) -> list[str]:
+    """Note things that are done by being noted, such as breaches; return the keys that are new."""
+    wanted = list(dict.fromkeys(keys))
+    known = known_keys(connection, wanted)
+    new = [key for key in wanted if key not in known]
+    state = {"kind": str(kind), "state": str(ActionState.DONE), "not_before": now, "changed_at": now, "attempt": 0}
+    insert_new(connection, ACTION, [{"key": key, **state} for key in new])
+    return new
+
+
+# --- doing ------------------------------------------------------------------------------------------------------------
+
+
+def claim(connection: Connection, *, now: datetime, owner: str, lease_until: datetime, limit: int) -> list[str]:
+    """Claim notices that are due, or whose claim ran out, the most pressing first; return their keys."""
+    due = or_(
+        and_(ACTION.c.state == ActionState.READY, ACTION.c.not_before <= now),
+        and_(ACTION.c.state == ActionState.RUNNING, ACTION.c.lease_until <= now),
+    )
+    chosen = (
+        select(ACTION.c.key)
+        .where(ACTION.c.kind == ActionKind.NOTICE, due)
+        .order_by(ACTION.c.deadline, ACTION.c.not_before, ACTION.c.key)
+        .limit(limit)
+    )
+    if connection.dialect.name == "postgresql":
+        chosen = chosen.with_for_update(skip_locked=True)
+    taken = (
+        update(ACTION)
+        .where(ACTION.c.key.in_(chosen))
+        .values(state=str(ActionState.RUNNING), owner=owner, lease_until=lease_until, changed_at=now)
+        .returning(ACTION.c.key)
+    )
+    return sorted(connection.execute(taken).scalars())
+
+
+def renew(connection: Connection, *, owner: str, lease_until: datetime) -> int:
+    """Prolong all claims of an owner; return how many there are."""
+    mine = and_(ACTION.c.owner == owner, ACTION.c.state == ActionState.RUNNING)
+    return connection.execute(update(ACTION).where(mine).values(lease_until=lease_until)).rowcount
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Marked:
+    """What became of a claim: the state its action is in from now on, and what the notice keeps of it."""
+
+    key: str
+    state: ActionState
+    not_before: datetime
+    counts: bool = True
+    """False: nothing was tried, so that it is no attempt."""
+    kept: Mapping[str, Any] = field(default_factory=dict)
+    """Columns of the notice: result, digest, accepted_at, server, reply, templates."""
+
+
+KEPT = ("result", "digest", "templates", "accepted_at", "server", "reply")
+
+
+def mark(connection: Connection, outcomes: Collection[Marked], *, owner: str, now: datetime) -> set[str]:
+    """Write results down, each only if `owner` still holds the claim; return the keys that were written."""
+    held = _held(connection, [each.key for each in outcomes], owner)
+    mine = [each for each in outcomes if each.key in held]
+    if not mine:
+        return set()
+    action = update(ACTION).where(ACTION.c.key == bindparam("b_key"), ACTION.c.owner == bindparam("b_owner"))
+    connection.execute(
+        action.values(
+            state=bindparam("b_state"),
+            attempt=ACTION.c.attempt + bindparam("b_counts"),
+            not_before=bindparam("b_not_before"),
+            owner=None,
+            lease_until=None,
+            changed_at=now,
+        ),
+        [
+            {
+                "b_key": each.key,
+                "b_owner": owner,
+                "b_state": str(each.state),
+                "b_counts": int(each.counts),
+                "b_not_before": each.not_before,
+            }
+            for each in mine
+        ],
+    )
+    kept = [each for each in mine if each.kept]
+    if kept:
+        notice = update(NOTICE).where(NOTICE.c.key == bindparam("b_key"))
+        values = {
+            name: func.coalesce(bindparam(f"b_{name}", type_=NOTICE.c[name].type), NOTICE.c[name]) for name in KEPT
+        }
+        rows = [{"b_key": each.key, **{f"b_{name}": each.kept.get(name) for name in KEPT}} for each in kept]
+        connection.execute(notice.values(values), rows)
+    return {each.key for each in mine}
+
+
+def _held(connection: Connection, keys: list[str], owner: str) -> set[str]:
+    found: set[str] = set()
+    for some in in_chunks(sorted(keys)):
+        mine = and_(ACTION.c.key.in_(some), ACTION.c.owner == owner, ACTION.c.state == ActionState.RUNNING)
+        found.update(connection.execute(select(ACTION.c.key).where(mine)).scalars())
+    return found
+
+
+def withdraw(connection: Connection, subject: str, customer: str, now: datetime) -> list[str]:
+    """Cancel the notices of a thread that nobody is at: they were overtaken. Return their keys."""
+    of_thread = select(NOTICE.c.key).where(NOTICE.c.subject == subject, NOTICE.c.customer == customer)
+    waiting = and_(ACTION.c.key.in_(of_thread), ACTION.c.state == ActionState.READY)
+    gone = update(ACTION).where(waiting).values(state=str(ActionState.CANCELLED), changed_at=now)
+    return sorted(connection.execute(gone.returning(ACTION.c.key)).scalars())
+
+
+def due_count(connection: Connection, now: datetime) -> int:
+    """Return how many notices are due or running."""
+    states = or_(
+        and_(ACTION.c.state == ActionState.READY, ACTION.c.not_before <= now), ACTION.c.state == ActionState.RUNNING
+    )
+    wanted = select(func.count()).select_from(ACTION).where(ACTION.c.kind == ActionKind.NOTICE, states)
+    return int(connection.execute(wanted).scalar_one())

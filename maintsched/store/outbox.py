@@ -1,0 +1,278 @@
+"""The outbox: notices with everything that varies from mail to mail, and the threads that they continue.
+
+There is one outbox: rows of kind notice in the ledger, beside a table of their contents.
+"""
+
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import Connection, Table, select
+from sqlalchemy.dialects import postgresql, sqlite
+
+from maintsched.facts import Impact
+from maintsched.localtime import utc
+from maintsched.notices import TELLING, Notice, NoticeKind, Round, Telling, Terms, Thread
+from maintsched.store.ledger import ACTION, NOTICE, ActionKind, ActionState, insert_new, known_keys
+from maintsched.store.rows import ThreadRow
+from maintsched.store.tables import in_chunks, table_of
+
+THREAD = table_of(ThreadRow)
+TRIED_FOR = timedelta(days=5)
+"""How long a notice without a window is tried."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoredNotice:
+    """A notice as the ledger has it."""
+
+    notice: Notice
+    state: ActionState
+    attempt: int
+    give_up_at: datetime | None
+    result: str | None = None
+    templates: str | None = None
+    digest: str | None = None
+    accepted_at: datetime | None = None
+    delivered_at: datetime | None = None
+    bounced_at: datetime | None = None
+    server: str | None = None
+    reply: str | None = None
+    instances: tuple[str, ...] = ()
+
+    @property
+    def key(self) -> str:
+        """The notice's key."""
+        return self.notice.key
+
+    @property
+    def maybe_told(self) -> bool:
+        """Say whether the person was told, or may have been (law 10)."""
+        if self.bounced_at is not None:
+            return False
+        return self.state in (ActionState.DONE, ActionState.RUNNING) or self.result == "uncertain"
+
+
+def record(connection: Connection, rounds: Iterable[Round], now: datetime) -> list[str]:
+    """Store the notices of `rounds` and the threads they continue; return the keys that are new."""
+    listed = list(rounds)
+    notices = {notice.key: notice for each in listed for notice in each.notices}
+    known = known_keys(connection, notices)
+    new = [notice for key, notice in notices.items() if key not in known]
+    connection_rows = [_action_row(notice, now) for notice in new]
+    insert_new(connection, ACTION, connection_rows)
+    insert_new(connection, NOTICE, [_notice_row(notice) for notice in new])
+    _write_threads(connection, [each.thread for each in listed])
+    return [notice.key for notice in new]
+
+
+def _action_row(notice: Notice, now: datetime) -> dict[str, Any]:
+    return {
+        "key": notice.key,
+        "kind": str(ActionKind.NOTICE),
+        "instance": None,
+        "not_before": notice.not_before,
+        "deadline": give_up_at(notice),
+        "state": str(ActionState.READY),
+        "attempt": 0,
+        "owner": None,
+        "lease_until": None,
+        "changed_at": now,
+    }
+
+
+def give_up_at(notice: Notice) -> datetime:
+    """Return until when a notice is tried: until the start of its window, or for some days."""
+    start = notice.facts.get("window", {}).get("start")
+    after = utc(notice.stamp) + TRIED_FOR
+    at = utc(datetime.fromisoformat(start)) if start else after
+    return at if at > utc(notice.stamp) else after
+
+
+def _notice_row(notice: Notice) -> dict[str, Any]:
+    return {
+        "key": notice.key,
+        "kind": str(notice.kind),
+        "label": notice.label,
+        "subject": notice.subject,
+        "revision": notice.revision,
+        "customer": notice.customer,
+        "contact": notice.contact,
+        "required": notice.required,
+        "sequence": notice.sequence,
+        "stamp": notice.stamp,
+        "deadline": notice.deadline,
+        "late": notice.late,
+        "facts": dict(notice.facts),
+        "instances": [each["key"] for each in notice.facts.get("instances", ())],
+    }
+
+
+def _write_threads(connection: Connection, threads: list[Thread]) -> None:
+    rows = {(thread.subject, thread.customer): _thread_row(thread) for thread in threads}
+    if not rows:
+        return
+    dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
+    statement = dialect.insert(THREAD)
+    changed = {name: getattr(statement.excluded, name) for name in ("revision", "lead", "sequence", "kind", "terms")}
+    connection.execute(
+        statement.on_conflict_do_update(index_elements=["subject", "customer"], set_=changed), list(rows.values())
+    )
+
+
+def _thread_row(thread: Thread) -> dict[str, Any]:
+    terms = thread.terms
+    return {
+        "subject": thread.subject,
+        "customer": thread.customer,
+        "revision": thread.revision,
+        "lead": thread.lead,
+        "sequence": thread.sequence,
+        "kind": str(thread.kind),
+        "terms": None
+        if terms is None
+        else {
+            "start": terms.start.isoformat(),
+            "end": terms.end.isoformat(),
+            "impact": str(terms.impact),
+            "instances": list(terms.instances),
+        },
+    }
+
+
+# --- reading ----------------------------------------------------------------------------------------------------------
+
+
+def read_threads(connection: Connection, subjects: Collection[str] | None = None) -> dict[tuple[str, str], Thread]:
+    """Return the threads of `subjects`, or all, by subject and customer."""
+    return {
+        (row["subject"], row["customer"]): _thread_from_row(row)
+        for row in _of_subjects(connection, THREAD, THREAD.c.subject, subjects)
+    }
+
+
+def _of_subjects(
+    connection: Connection, table: Table, column: Any, subjects: Collection[str] | None
+) -> Iterator[Mapping[Any, Any]]:
+    if subjects is None:
+        yield from connection.execute(select(table)).mappings()
+        return
+    for some in in_chunks(sorted(subjects)):
+        yield from connection.execute(select(table).where(column.in_(some))).mappings()
+
+
+def _thread_from_row(row: Mapping[Any, Any]) -> Thread:
+    terms = row["terms"]
+    return Thread(
+        subject=row["subject"],
+        customer=row["customer"],
+        revision=row["revision"],
+        lead=row["lead"],
+        sequence=row["sequence"],
+        kind=NoticeKind(row["kind"]),
+        terms=None
+        if terms is None
+        else Terms(
+            start=datetime.fromisoformat(terms["start"]),
+            end=datetime.fromisoformat(terms["end"]),
+            impact=Impact(terms["impact"]),
+            instances=tuple(terms["instances"]),
+        ),
+    )
+
+
+_STORED = select(
+    NOTICE, ACTION.c.state, ACTION.c.attempt, ACTION.c.not_before, ACTION.c.deadline.label("give_up_at")
+).join(ACTION, ACTION.c.key == NOTICE.c.key)
+
+
+def read_notices(
+    connection: Connection,
+    *,
+    subjects: Collection[str] | None = None,
+    customer: str | None = None,
+    keys: Collection[str] | None = None,
+) -> list[StoredNotice]:
+    """Return stored notices, in the order they were stored."""
+    wanted = _STORED.order_by(NOTICE.c.stamp, NOTICE.c.key)
+    if customer is not None:
+        wanted = wanted.where(NOTICE.c.customer == customer)
+    if subjects is not None:
+        pieces = [wanted.where(NOTICE.c.subject.in_(some)) for some in in_chunks(sorted(subjects))]
+    elif keys is not None:
+        pieces = [wanted.where(NOTICE.c.key.in_(some)) for some in in_chunks(sorted(keys))]
+    else:
+        pieces = [wanted]
+    return [notice_from_row(row) for piece in pieces for row in connection.execute(piece).mappings()]
+
+
+def notice_from_row(row: Mapping[Any, Any]) -> StoredNotice:
+    """Return a stored notice."""
+    return StoredNotice(
+        notice=Notice(
+            kind=NoticeKind(row["kind"]),
+            label=row["label"],
+            subject=row["subject"],
+            revision=row["revision"],
+            customer=row["customer"],
+            contact=row["contact"],
+            required=row["required"],
+            sequence=row["sequence"],
+            stamp=row["stamp"],
+            not_before=row["not_before"],
+            deadline=row["deadline"],
+            late=row["late"],
+            facts=row["facts"],
+        ),
+        state=ActionState(row["state"]),
+        attempt=row["attempt"],
+        give_up_at=row["give_up_at"],
+        result=row["result"],
+        templates=row["templates"],
+        digest=row["digest"],
+        accepted_at=row["accepted_at"],
+        delivered_at=row["delivered_at"],
+        bounced_at=row["bounced_at"],
+        server=row["server"],
+        reply=row["reply"],
+        instances=tuple(row["instances"]),
+    )
+
+
+def read_tellings(connection: Connection, subjects: Collection[str]) -> dict[tuple[str, str], list[Telling]]:
+    """Return what became of the notices that tell of `subjects`, by subject and customer."""
+    columns = (
+        NOTICE.c.subject,
+        NOTICE.c.customer,
+        NOTICE.c.revision,
+        NOTICE.c.required,
+        NOTICE.c.instances,
+        NOTICE.c.accepted_at,
+        NOTICE.c.delivered_at,
+        NOTICE.c.bounced_at,
+    )
+    kinds = NOTICE.c.kind.in_(sorted(TELLING))
+    found: dict[tuple[str, str], list[Telling]] = defaultdict(list)
+    for some in in_chunks(sorted(subjects)):
+        rows = connection.execute(select(*columns).where(kinds, NOTICE.c.subject.in_(some)))
+        for subject, customer, revision, required, instances, accepted_at, delivered_at, bounced_at in rows:
+            telling = Telling(
+                revision=revision,
+                required=required,
+                instances=tuple(instances),
+                accepted_at=accepted_at,
+                delivered_at=delivered_at,
+                bounced=bounced_at is not None,
+            )
+            found[subject, customer].append(telling)
+    return dict(found)
+
+
+def read_keys(connection: Connection, subjects: Collection[str]) -> set[str]:
+    """Return the keys of the notices of `subjects`."""
+    found: set[str] = set()
+    for some in in_chunks(sorted(subjects)):
+        found.update(connection.execute(select(NOTICE.c.key).where(NOTICE.c.subject.in_(some))).scalars())
+    return found

@@ -1,0 +1,108 @@
+"""What operators do to single notices: send again, tell of access, look at them before they go."""
+
+from dataclasses import replace
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import delete, update
+
+from maintsched.due import instance_facts
+from maintsched.errors import ChangeRefused, UnknownName
+from maintsched.facts import Impact
+from maintsched.fleet import instance_url
+from maintsched.grammar import require_link
+from maintsched.localtime import utc
+from maintsched.mail.compose import compose
+from maintsched.mail.letter import Composed
+from maintsched.notices import NoticeKind, Occasion, make_round, people
+from maintsched.store.ledger import ACTION, NOTICE, ActionState
+from maintsched.store.outbox import TRIED_FOR, StoredNotice, read_notices, read_threads, record
+from maintsched.support import provisioning_due
+from maintsched.worker.house import House, read_scene
+from maintsched.worker.post import SUPPRESSION, first_notices, letter_of, read_addressees
+
+
+def one_notice(house: House, key: str) -> StoredNotice:
+    """Return a stored notice; `UnknownName` where there is none of that key."""
+    with house.store.reading() as connection:
+        found = read_notices(connection, keys={key})
+        if found:
+            return found[0]
+        known = [each.key for each in read_notices(connection)[-200:]]
+    raise UnknownName("notice", found=key, known=known)
+
+
+def composed_notice(house: House, stored: StoredNotice) -> Composed:
+    """Return the mail of a stored notice, byte by byte as it goes out."""
+    notice = stored.notice
+    person = (notice.customer, notice.contact)
+    with house.store.reading() as connection:
+        addressee = read_addressees(connection, house.config, {person}).get(person)
+        first = first_notices(connection, [notice])
+    if addressee is None:
+        raise UnknownName("contact", found="/".join(person), known=())
+    origin = first.get((notice.subject, *person))
+    return compose(letter_of(house.contract, house.config, stored, addressee, origin), house.templates)
+
+
+def resend(house: House, key: str, *, now: datetime) -> StoredNotice:
+    """Put a notice that failed, bounced or is uncertain back into the outbox; its address is tried again.
+
+    A notice that was accepted is not sent twice, and one that was overtaken stays overtaken.
+    """
+    stored = one_notice(house, key)
+    again = stored.state is ActionState.FAILED or stored.bounced_at is not None or stored.state is ActionState.READY
+    if not again:
+        expected = "a notice that failed, came back or waits"
+        raise ChangeRefused(key, expected=expected, found=f"one that is {stored.result or stored.state}")
+    notice = stored.notice
+    with house.store.writing() as connection:
+        mine = (SUPPRESSION.c.customer == notice.customer) & (SUPPRESSION.c.contact == notice.contact)
+        connection.execute(delete(SUPPRESSION).where(mine))
+        ready = {"state": str(ActionState.READY), "not_before": now, "changed_at": now}
+        if stored.give_up_at is None or utc(stored.give_up_at) <= utc(now):
+            ready["deadline"] = utc(now) + TRIED_FOR
+        connection.execute(update(ACTION).where(ACTION.c.key == key).values(**ready))
+        if stored.bounced_at is not None:
+            _forget_bounce(connection, key)
+    return replace(stored, state=ActionState.READY)
+
+
+def _forget_bounce(connection: Any, key: str) -> None:
+    """Let a notice be told anew: what was accepted before has come back and proves nothing."""
+    blank = {"bounced_at": None, "accepted_at": None, "result": None}
+    connection.execute(update(NOTICE).where(NOTICE.c.key == key).values(**blank))
+
+
+def tell_provisioned(
+    house: House, instance: str, link: str, *, ordered_at: datetime | None, now: datetime
+) -> list[str]:
+    """Tell a customer that an instance is available, and where access to it is handed over (clause 2.2).
+
+    `link` leads to the place that hands access over; a secret is never part of a mail.
+    """
+    require_link("link", link)
+    contract = house.contract
+    with house.store.writing() as connection:
+        scene = read_scene(connection, contract, now)
+        if instance not in scene.fleet.owners:
+            raise UnknownName("instance", found=instance, known=sorted(scene.fleet.owners))
+        customer = scene.fleet.owners[instance]
+        due = None if ordered_at is None else provisioning_due(contract, ordered_at)
+        facts = {
+            "access": {
+                "instance": instance,
+                "url": instance_url(contract, customer, scene.fleet.instance(instance)),
+                "link": link,
+                "due": None if due is None else due.isoformat(),
+                "clause": contract.clauses.provisioning,
+            },
+            "instances": instance_facts(contract, customer, [instance], Impact.NO_IMPACT),
+        }
+        subject = f"instance/{instance}"
+        occasion = Occasion(
+            kind=NoticeKind.PROVISIONED, subject=subject, facts=facts, now=now, not_before=now, deadline=due
+        )
+        thread = read_threads(connection, {subject}).get((subject, customer.key))
+        who = people(contract, customer, NoticeKind.PROVISIONED)
+        return record(connection, [make_round(occasion, customer.key, who, thread)] if who else [], now)

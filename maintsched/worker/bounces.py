@@ -1,0 +1,121 @@
+"""Reads delivery reports: a permanent bounce revokes the proof of a notice, and the operator is told (clause 2.4.3)."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+
+from sqlalchemy import Connection, select, update
+
+from maintsched.errors import StoreError
+from maintsched.journal import EntryKind, Event
+from maintsched.localtime import utc
+from maintsched.mail.bounces import Action, Bounce, read_bounce, read_maildir
+from maintsched.mail.compose import envelope_id, message_id
+from maintsched.notices import TELLING
+from maintsched.store.evidence import append
+from maintsched.store.ledger import NOTICE
+from maintsched.store.outbox import StoredNotice, read_notices
+from maintsched.store.tables import facts_changed
+from maintsched.worker.alerts import Alert, record_alerts
+from maintsched.worker.house import House
+from maintsched.worker.perform import evidence_events, suppress
+from maintsched.worker.post import read_addressees, suppression
+
+REPORTED_WITHIN = timedelta(days=30)
+"""How long after its acceptance a notice may come back."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Read:
+    """What one report led to; `notice` None: it is about no notice of ours."""
+
+    source: str
+    bounce: Bounce | None
+    notice: str | None = None
+    revoked: bool = False
+
+
+def read_bounces(house: House, *, now: datetime) -> list[Read]:
+    """Read the reports in the configured maildir; return those that revoked a proof. Read files go to its `cur`."""
+    folder = house.config.worker.bounces
+    if folder is None:
+        return []
+    found = []
+    for name, raw in read_maildir(folder):
+        part, _, file = name.partition("/")
+        if part == "new":
+            found.append(take_report(house, raw, source=file, now=now))
+            _put_away(folder, file)
+    return [read for read in found if read.revoked]
+
+
+def _put_away(folder: Path, name: str) -> None:
+    """Mark a report as read, the way maildirs do."""
+    path = folder / "new" / name
+    if path.exists():
+        try:
+            (folder / "cur").mkdir(mode=0o700, exist_ok=True)
+            path.replace(folder / "cur" / f"{name.partition(':')[0]}:2,S")
+        except OSError as error:
+            raise StoreError(f"cannot put {path} away: {error.strerror}") from error
+
+
+def take_report(house: House, raw: bytes, *, source: str, now: datetime) -> Read:
+    """Note what one mail reports about a notice."""
+    bounce = read_bounce(raw)
+    if bounce is None:
+        return Read(source=source, bounce=None)
+    with house.store.writing() as connection:
+        key = _notice_of(connection, bounce, house.config.provider.domain, now)
+        if key is None:
+            return Read(source=source, bounce=bounce)
+        (stored,) = read_notices(connection, keys={key})
+        if bounce.action is Action.DELIVERED and stored.delivered_at is None:
+            _delivered(connection, stored, bounce, now)
+        revoked = bounce.permanent and stored.bounced_at is None
+        if revoked:
+            _bounced(connection, house, stored, bounce, now)
+    return Read(source=source, bounce=bounce, notice=key, revoked=revoked)
+
+
+def _notice_of(connection: Connection, bounce: Bounce, domain: str, now: datetime) -> str | None:
+    """Return the key of the notice that a report is about; reports name it by a hash of its key."""
+    sent = select(NOTICE.c.key).where(
+        NOTICE.c.result.is_not(None), NOTICE.c.stamp > utc(now) - REPORTED_WITHIN - timedelta(days=62)
+    )
+    for key in connection.execute(sent).scalars():
+        if bounce.envid == envelope_id(key) or (bounce.message_id and bounce.message_id == message_id(key, domain)):
+            return str(key)
+    return None
+
+
+def _delivered(connection: Connection, stored: StoredNotice, bounce: Bounce, now: datetime) -> None:
+    connection.execute(update(NOTICE).where(NOTICE.c.key == stored.key).values(delivered_at=now))
+    data = {"status": bounce.status, "diagnostic": bounce.diagnostic}
+    append(connection, evidence_events(stored, EntryKind.NOTICE_DELIVERED, now, data))
+    facts_changed(connection)
+
+
+def _bounced(connection: Connection, house: House, stored: StoredNotice, bounce: Bounce, now: datetime) -> None:
+    notice = stored.notice
+    connection.execute(update(NOTICE).where(NOTICE.c.key == stored.key).values(bounced_at=now, result="bounced"))
+    data = {"status": bounce.status, "diagnostic": bounce.diagnostic}
+    events: Iterable[Event] = evidence_events(stored, EntryKind.NOTICE_BOUNCED, now, data)
+    append(connection, events)
+    person = (notice.customer, notice.contact)
+    addressee = read_addressees(connection, house.config, {person}).get(person)
+    if addressee is not None and not addressee.customer.startswith("_"):
+        suppress(connection, suppression(addressee, now, f"bounced: {bounce.status} {bounce.diagnostic}"))
+    facts_changed(connection)
+    consequence = (
+        "its proof is revoked: the window is classified again" if notice.kind in TELLING else "it is not known"
+    )
+    alert = Alert(
+        key=stored.key,
+        subject=f"bounce/{notice.subject}/{notice.customer}",
+        title=f"A notice about {notice.subject} came back",
+        lines=(stored.key, f"{bounce.status} {bounce.diagnostic}", consequence),
+        way_out="Correct the address with `maintsched fleet sync`, then `maintsched notice resend KEY`.",
+    )
+    record_alerts(connection, house.contract, [alert], now)

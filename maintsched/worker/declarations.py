@@ -1,0 +1,185 @@
+"""Facts of a file beside those of the database: what is new or other there, and what both hold together."""
+
+from collections.abc import Callable, Hashable, Iterable, Sequence
+from dataclasses import replace
+from datetime import datetime
+from typing import Any, NamedTuple
+
+from sqlalchemy import Connection, delete
+
+from maintsched.errors import ChangeRefused
+from maintsched.facts import Consent, Deferral, Facts, Freeze, Release, TrackSwitch
+from maintsched.fleet import Fleet
+from maintsched.fleetdiff import Change, FleetDiff, Owned, Thing, change_of
+from maintsched.localtime import utc
+from maintsched.store.declared import (
+    CONSENT,
+    TRACK_SWITCH,
+    KeptFreeze,
+    read_consents,
+    read_deferrals,
+    read_freezes,
+    read_releases,
+    read_track_switches,
+    write_consents,
+    write_deferrals,
+    write_freezes,
+    write_releases,
+    write_track_switches,
+)
+
+
+class _Kind(NamedTuple):
+    """How facts of one kind are told apart, and where they are kept."""
+
+    of: Callable[[Facts], Sequence[Any]]
+    read: Callable[[Connection], Iterable[Any]]
+    write: Callable[[Connection, Iterable[Any]], None]
+    identity: Callable[[Any], Hashable]
+    key: Callable[[Any], str]
+
+
+def _frozen(connection: Connection) -> list[Freeze]:
+    return [each.freeze for each in read_freezes(connection)]
+
+
+def _write_consents(connection: Connection, consents: Iterable[Consent]) -> None:
+    """Store consents; one of the same instance and instant takes the place of the older entry."""
+    listed = list(consents)
+    for each in listed:
+        same = (CONSENT.c.instance == each.instance) & (CONSENT.c.given_at == each.given_at)
+        connection.execute(delete(CONSENT).where(same))
+    write_consents(connection, listed)
+
+
+def _write_switches(connection: Connection, switches: Iterable[TrackSwitch]) -> None:
+    """Store track switches; one of the same instance and instant takes the place of the older entry."""
+    listed = list(switches)
+    for each in listed:
+        same = (TRACK_SWITCH.c.instance == each.instance) & (TRACK_SWITCH.c.at == each.at)
+        connection.execute(delete(TRACK_SWITCH).where(same))
+    write_track_switches(connection, listed)
+
+
+def _release_key(release: Release) -> str:
+    return f"{release.component}/{release.version}"
+
+
+def _consent_key(consent: Consent) -> str:
+    return f"{consent.instance}/{consent.given_at.isoformat()}"
+
+
+def _switch_key(switch: TrackSwitch) -> str:
+    return f"{switch.instance}/{switch.at.isoformat()}"
+
+
+_KINDS = {
+    Thing.RELEASE: _Kind(
+        of=lambda facts: facts.releases,
+        read=read_releases,
+        write=write_releases,
+        identity=lambda each: (each.component, each.version),
+        key=_release_key,
+    ),
+    Thing.DEFERRAL: _Kind(
+        of=lambda facts: facts.deferrals,
+        read=read_deferrals,
+        write=write_deferrals,
+        identity=lambda each: (each.instance, each.release),
+        key=lambda each: str(each.id),
+    ),
+    Thing.FREEZE: _Kind(
+        of=lambda facts: facts.freezes,
+        read=_frozen,
+        write=write_freezes,
+        identity=lambda each: each.key,
+        key=lambda each: str(each.key),
+    ),
+    Thing.CONSENT: _Kind(
+        of=lambda facts: facts.consents,
+        read=read_consents,
+        write=_write_consents,
+        identity=lambda each: (each.instance, utc(each.given_at)),
+        key=_consent_key,
+    ),
+    Thing.TRACK_SWITCH: _Kind(
+        of=lambda facts: facts.track_switches,
+        read=read_track_switches,
+        write=_write_switches,
+        identity=lambda each: (each.instance, utc(each.at)),
+        key=_switch_key,
+    ),
+}
+
+
+def synced_facts(connection: Connection, facts: Facts) -> list[Change]:
+    """Return the facts that the database lacks, or has otherwise. What only the database has stays as it is.
+
+    Raises `ChangeRefused` for another freeze under the key of one that somebody ended.
+    """
+    found = []
+    for thing, kind in _KINDS.items():
+        declared = kind.of(facts)
+        if not declared:
+            continue
+        kept = {kind.identity(each): each for each in kind.read(connection)}
+        for each in declared:
+            old = kept.get(kind.identity(each))
+            new = _completed(each, old) if isinstance(each, Deferral) else each
+            before = None if old is None else Owned(old, None)
+            change = change_of(thing, kind.key(new), before, Owned(new, None))
+            if change is not None:
+                found.append(change)
+    _require_not_ended(connection, [each for each in found if each.thing is Thing.FREEZE])
+    return found
+
+
+def _completed(deferral: Deferral, kept: Deferral | None) -> Deferral:
+    """Return a deferral with what the database knows and the file leaves out: when it was granted, where it starts."""
+    if kept is None:
+        return deferral
+    return replace(deferral, start=deferral.start or kept.start, granted_at=deferral.granted_at or kept.granted_at)
+
+
+def _require_not_ended(connection: Connection, changes: list[Change]) -> None:
+    ended = {each.freeze.key: each.ended_at for each in read_freezes(connection)} if changes else {}
+    for each in changes:
+        at = ended.get(each.key)
+        if at is not None:
+            expected = "the freeze as it was, or a new key: it was ended by somebody"
+            raise ChangeRefused(f"freeze {each.key}", expected=expected, found=f"another one than ended at {at}")
+
+
+def write_synced(connection: Connection, found: FleetDiff) -> None:
+    """Store the facts among the changes."""
+    for thing, kind in _KINDS.items():
+        values = [each.after for each in found.of(thing)]
+        if values:
+            kind.write(connection, values)
+
+
+def known_facts(connection: Connection, fleet: Fleet, changes: Iterable[Change], now: datetime) -> Facts:
+    """Return the facts with `changes`: those of instances that are there, and the freezes that have not ended."""
+    together: dict[Thing, dict[Hashable, Any]] = {
+        thing: {kind.identity(each): each for each in kind.read(connection)} for thing, kind in _KINDS.items()
+    }
+    over = {each.freeze.key for each in read_freezes(connection) if _is_over(each, now)}
+    for change in changes:
+        together[change.thing][_KINDS[change.thing].identity(change.after)] = change.after
+        over.discard(change.key if change.thing is Thing.FREEZE else "")
+    values = {thing: tuple(each.values()) for thing, each in together.items()}
+    return Facts(
+        releases=values[Thing.RELEASE],
+        deferrals=_living(fleet, values[Thing.DEFERRAL]),
+        freezes=tuple(each for each in values[Thing.FREEZE] if each.key not in over),
+        consents=_living(fleet, values[Thing.CONSENT]),
+        track_switches=_living(fleet, values[Thing.TRACK_SWITCH]),
+    )
+
+
+def _is_over(kept: KeptFreeze, now: datetime) -> bool:
+    return kept.ended_at is not None or utc(kept.freeze.end) <= utc(now)
+
+
+def _living(fleet: Fleet, facts: Iterable[Any]) -> tuple[Any, ...]:
+    return tuple(each for each in facts if each.instance in fleet.owners)

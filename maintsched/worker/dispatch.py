@@ -1,0 +1,145 @@
+"""Delivers due actions on one machine: an asyncio runner over the ledger, without an engine or a server.
+
+Notices are claimed in batches, composed while others are on their way, and marked every 20 results or 200 ms.
+"""
+
+import asyncio
+import os
+import secrets
+import socket
+from collections import Counter
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import aclosing
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+from maintsched.localtime import utc
+from maintsched.mail.outcomes import Outcome, Outgoing
+from maintsched.store.ledger import claim, renew
+from maintsched.worker.house import House
+from maintsched.worker.perform import Marking, Prepared, note, prepare, unsendable, write_marks
+
+MARK_COUNT = 20
+MARK_SECONDS = 0.2
+
+
+@dataclass(kw_only=True)
+class Delivered:
+    """What a pass did with the notices that were due."""
+
+    results: Counter[str] = field(default_factory=Counter)
+    """How many had which result; `unsendable` were not tried."""
+    problems: list[str] = field(default_factory=list)
+    """What an operator has to look at, one line each."""
+
+    @property
+    def tried(self) -> int:
+        """How many notices were taken up."""
+        return self.results.total()
+
+
+def owner_name() -> str:
+    """Return the name that claims of this process carry."""
+    return f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}"
+
+
+class LocalDispatch:
+    """Claims, sends and marks in one process. Several at once are safe: each notice has one owner at a time."""
+
+    def __init__(self, house: House, *, watcher: Callable[[Delivered], None] | None = None) -> None:
+        """`watcher` is told of the progress, whenever results were written down."""
+        self._house = house
+        self._owner = owner_name()
+        self._watcher = watcher
+        self._taken: dict[str, Prepared] = {}
+        self._marking = Marking()
+        self._delivered = Delivered()
+        self._lease = timedelta(seconds=house.config.worker.lease_seconds)
+        self._renew_at = house.clock() + self._lease / 3
+
+    async def deliver(self) -> Delivered:
+        """Send every notice that is due; return when there is none left."""
+        loop = asyncio.get_running_loop()
+        async with aclosing(self._house.mailer.deliver(self._mails())) as outcomes:
+            marked_at = loop.time()
+            async for outcome in _or_nothing(outcomes, MARK_SECONDS):
+                if outcome is not None:
+                    self._note(outcome)
+                if len(self._marking.marked) >= MARK_COUNT or loop.time() - marked_at >= MARK_SECONDS:
+                    self._write()
+                    marked_at = loop.time()
+        self._write()
+        return self._delivered
+
+    def _mails(self) -> Iterator[Outgoing]:
+        """Return mails as places become free; a batch is claimed when the one before has gone."""
+        while True:
+            now = self._house.clock()
+            with self._house.store.writing() as connection:
+                keys = claim(
+                    connection,
+                    now=now,
+                    owner=self._owner,
+                    lease_until=utc(now) + self._lease,
+                    limit=self._house.config.worker.batch,
+                )
+            if not keys:
+                return
+            for prepared in prepare(self._house, keys):
+                self._taken[prepared.stored.key] = prepared
+                if prepared.composed is not None:
+                    yield prepared.outgoing
+                else:
+                    self._set_aside(prepared)
+
+    def _set_aside(self, prepared: Prepared) -> None:
+        unsendable(self._marking, prepared, now=self._house.clock())
+        self._delivered.results["unsendable"] += 1
+        if prepared.addressee is not None:
+            self._delivered.problems.append(f"{prepared.stored.key}: {prepared.problem}")
+
+    def _note(self, outcome: Outcome) -> None:
+        prepared = self._taken.pop(outcome.key)
+        note(self._house, self._marking, prepared, outcome, now=self._house.clock())
+        self._delivered.results[str(outcome.result)] += 1
+        if outcome.hint is not None or outcome.result == "refused":
+            reply = f"{outcome.code} {outcome.reply}" if outcome.code else outcome.reply
+            problem = f"{outcome.server}: {outcome.hint or outcome.result}: {reply}"
+            if problem not in self._delivered.problems:
+                self._delivered.problems.append(problem)
+
+    def _write(self) -> None:
+        now = self._house.clock()
+        if self._marking.marked:
+            marking, self._marking = self._marking, Marking()
+            write_marks(self._house, marking, owner=self._owner, now=now)
+            if self._watcher is not None:
+                self._watcher(self._delivered)
+        if self._taken and utc(now) >= utc(self._renew_at):
+            self._renew(now)
+
+    def _renew(self, now: datetime) -> None:
+        with self._house.store.writing() as connection:
+            renew(connection, owner=self._owner, lease_until=utc(now) + self._lease)
+        self._renew_at = utc(now) + self._lease / 3
+
+
+async def _or_nothing(outcomes: AsyncIterator[Outcome], seconds: float) -> AsyncIterator[Outcome | None]:
+    """Return outcomes as they come, and None whenever none came for `seconds`."""
+    coming: asyncio.Task[Outcome] | None = None
+    try:
+        while True:
+            coming = coming or asyncio.ensure_future(anext(outcomes))
+            done, _ = await asyncio.wait({coming}, timeout=seconds)
+            if not done:
+                yield None
+                continue
+            try:
+                outcome = coming.result()
+            except StopAsyncIteration:
+                return
+            coming = None
+            yield outcome
+    finally:
+        if coming is not None and not coming.done():
+            coming.cancel()

@@ -1,0 +1,276 @@
+"""One claimed notice: composed, and after an attempt marked with what became of it, with the evidence of it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import Connection, delete, insert
+
+from maintsched.errors import MaintschedError
+from maintsched.journal import PROVIDER, EntryKind, Event
+from maintsched.localtime import utc
+from maintsched.mail.compose import compose
+from maintsched.mail.letter import Composed
+from maintsched.mail.outcomes import Outcome, Outgoing, Result, Step
+from maintsched.notices import NoticeKind
+from maintsched.store.evidence import append
+from maintsched.store.ledger import ActionState, Marked, mark
+from maintsched.store.outbox import StoredNotice, read_notices
+from maintsched.worker.alerts import Alert, record_alerts
+from maintsched.worker.house import House
+from maintsched.worker.post import SUPPRESSION, Addressee, first_notices, letter_of, read_addressees, suppression
+
+UNSENDABLE = timedelta(minutes=15)
+"""How long a notice that cannot be composed waits for somebody to mend what is wrong."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Prepared:
+    """A claimed notice: composed, or the reason why it cannot be."""
+
+    stored: StoredNotice
+    addressee: Addressee | None = None
+    composed: Composed | None = None
+    problem: str = ""
+
+    @property
+    def outgoing(self) -> Outgoing:
+        """The mail as the server gets it."""
+        assert self.composed is not None  # noqa: S101 - only composed notices are sent
+        mail = self.composed
+        return Outgoing(
+            key=self.stored.key, sender=mail.sender, recipient=mail.recipient, envid=mail.envid, data=mail.data
+        )
+
+
+def prepare(house: House, keys: list[str]) -> list[Prepared]:
+    """Compose claimed notices. One that cannot be composed does not keep the others back."""
+    with house.store.reading() as connection:
+        stored = read_notices(connection, keys=keys)
+        people = {(each.notice.customer, each.notice.contact) for each in stored}
+        addressees = read_addressees(connection, house.config, people)
+        first = first_notices(connection, [each.notice for each in stored])
+    return [_prepared(house, each, addressees, first) for each in stored]
+
+
+def _prepared(
+    house: House,
+    stored: StoredNotice,
+    addressees: Mapping[tuple[str, str], Addressee],
+    first: Mapping[tuple[str, str, str], str],
+) -> Prepared:
+    notice = stored.notice
+    addressee = addressees.get((notice.customer, notice.contact))
+    if addressee is None:
+        return Prepared(stored=stored, problem="there is no such contact any more")
+    if addressee.suppressed is not None:
+        return Prepared(stored=stored, addressee=addressee, problem=f"suppressed: {addressee.suppressed}")
+    origin = first.get((notice.subject, notice.customer, notice.contact))
+    try:
+        letter = letter_of(house.contract, house.config, stored, addressee, origin)
+        return Prepared(stored=stored, addressee=addressee, composed=compose(letter, house.templates))
+    except MaintschedError as error:
+        return Prepared(stored=stored, addressee=addressee, problem=str(error))
+
+
+@dataclass(kw_only=True)
+class Marking:
+    """What is written down together: states of actions, evidence, alerts, addresses that are suppressed."""
+
+    marked: list[Marked] = field(default_factory=list)
+    events: dict[str, list[Event]] = field(default_factory=dict)
+    alerts: list[Alert] = field(default_factory=list)
+    suppressed: dict[str, dict[str, Any]] = field(default_factory=dict)
+
+
+def write_marks(house: House, marking: Marking, *, owner: str, now: datetime) -> set[str]:
+    """Write results and their evidence down, in one transaction; only those whose claim is still held."""
+    with house.store.writing() as connection:
+        held = mark(connection, marking.marked, owner=owner, now=now)
+        append(connection, [event for key, events in marking.events.items() if key in held for event in events])
+        for key, row in marking.suppressed.items():
+            if key in held:
+                suppress(connection, row)
+        record_alerts(connection, house.contract, [each for each in marking.alerts if each.key in held], now)
+    return held
+
+
+def suppress(connection: Connection, row: dict[str, Any]) -> None:
+    """Keep further mail from an address."""
+    same = (SUPPRESSION.c.customer == row["customer"]) & (SUPPRESSION.c.contact == row["contact"])
+    connection.execute(delete(SUPPRESSION).where(same))
+    connection.execute(insert(SUPPRESSION), [row])
+
+
+def unsendable(marking: Marking, prepared: Prepared, *, now: datetime) -> None:
+    """Note a notice that was not tried: nobody to send it to any more, a suppressed address, a broken template."""
+    stored = prepared.stored
+    gone = prepared.addressee is None
+    suppressed = prepared.addressee is not None and prepared.addressee.suppressed is not None
+    over = stored.give_up_at is not None and utc(now) >= utc(stored.give_up_at)
+    state = ActionState.CANCELLED if gone else ActionState.FAILED if suppressed or over else ActionState.READY
+    kept = {"result": "suppressed"} if suppressed else {}
+    at = utc(now) + UNSENDABLE
+    marking.marked.append(Marked(key=stored.key, state=state, not_before=at, counts=False, kept=kept))
+    if gone:
+        marking.events[stored.key] = _events(prepared, EntryKind.NOTICE_WITHDRAWN, now, {"why": prepared.problem})
+    else:
+        marking.alerts.append(
+            Alert(
+                key=stored.key,
+                subject=f"notice/{stored.notice.subject}",
+                title="A notice cannot be sent",
+                lines=(stored.key, prepared.problem),
+                way_out="Mend what is wrong; the notice is tried again by itself, or with `maintsched notice resend`.",
+            )
+        )
+
+
+def note(house: House, marking: Marking, prepared: Prepared, outcome: Outcome, *, now: datetime) -> None:
+    """Note what became of one attempt."""
+    if outcome.result is Result.ACCEPTED:
+        _accepted(marking, prepared, outcome, now)
+    elif outcome.result is Result.REFUSED:
+        _refused(marking, prepared, outcome, now)
+    elif outcome.result is Result.DEFERRED:
+        _deferred(house, marking, prepared, outcome, now)
+    else:
+        _uncertain(house, marking, prepared, outcome, now)
+    digest = prepared.composed.digest if prepared.composed else None
+    if prepared.stored.digest not in (None, digest):
+        data = {"before": prepared.stored.digest, "sha256": digest}
+        events = _events(prepared, EntryKind.NOTICE_DIFFERS, now, data)
+        marking.events.setdefault(prepared.stored.key, []).extend(events)
+
+
+def _kept(prepared: Prepared, outcome: Outcome) -> dict[str, Any]:
+    return {
+        "result": str(outcome.result),
+        "digest": prepared.composed.digest if prepared.composed else None,
+        "server": outcome.server,
+        "reply": _reply(outcome),
+    }
+
+
+def _reply(outcome: Outcome) -> str:
+    return f"{outcome.code} {outcome.reply}" if outcome.code else outcome.reply
+
+
+def _accepted(marking: Marking, prepared: Prepared, outcome: Outcome, now: datetime) -> None:
+    key, kept = prepared.stored.key, {**_kept(prepared, outcome), "accepted_at": now}
+    marking.marked.append(Marked(key=key, state=ActionState.DONE, not_before=now, kept=kept))
+    marking.events[key] = _events(prepared, EntryKind.NOTICE_ACCEPTED, now, _evidence(prepared, outcome))
+
+
+def _refused(marking: Marking, prepared: Prepared, outcome: Outcome, now: datetime) -> None:
+    stored, addressee = prepared.stored, prepared.addressee
+    marking.marked.append(
+        Marked(key=stored.key, state=ActionState.FAILED, not_before=now, kept=_kept(prepared, outcome))
+    )
+    marking.events[stored.key] = _events(prepared, EntryKind.NOTICE_REFUSED, now, _evidence(prepared, outcome))
+    if outcome.step is Step.RCPT and addressee is not None and not addressee.customer.startswith("_"):
+        marking.suppressed[stored.key] = suppression(addressee, now, _reply(outcome))
+    marking.alerts.append(_alert(prepared, "A notice was refused for good", _reply(outcome)))
+
+
+def _deferred(house: House, marking: Marking, prepared: Prepared, outcome: Outcome, now: datetime) -> None:
+    stored = prepared.stored
+    if stored.give_up_at is not None and utc(now) >= utc(stored.give_up_at):
+        _expired(marking, prepared, outcome, now)
+        return
+    marking.marked.append(
+        Marked(
+            key=stored.key,
+            state=ActionState.READY,
+            not_before=next_try(house, stored, now),
+            counts=outcome.hint is None,
+            kept=_kept(prepared, outcome),
+        )
+    )
+
+
+def _uncertain(house: House, marking: Marking, prepared: Prepared, outcome: Outcome, now: datetime) -> None:
+    stored = prepared.stored
+    over = stored.give_up_at is not None and utc(now) >= utc(stored.give_up_at)
+    state = ActionState.FAILED if over else ActionState.READY
+    at = next_try(house, stored, now)
+    marking.marked.append(Marked(key=stored.key, state=state, not_before=at, kept=_kept(prepared, outcome)))
+    marking.events[stored.key] = _events(prepared, EntryKind.NOTICE_UNCERTAIN, now, _evidence(prepared, outcome))
+
+
+def _expired(marking: Marking, prepared: Prepared, outcome: Outcome, now: datetime) -> None:
+    kept = _kept(prepared, outcome)
+    marking.marked.append(Marked(key=prepared.stored.key, state=ActionState.FAILED, not_before=now, kept=kept))
+    evidence = _evidence(prepared, outcome)
+    marking.events[prepared.stored.key] = _events(prepared, EntryKind.NOTICE_EXPIRED, now, evidence)
+    marking.alerts.append(_alert(prepared, "A notice was given up", _reply(outcome)))
+
+
+def next_try(house: House, stored: StoredNotice, now: datetime) -> datetime:
+    """Return when a notice is tried again: the wait doubles, but takes no more than half the time to its deadline."""
+    terms = house.config.worker
+    wait = timedelta(seconds=min(terms.retry_max_seconds, terms.retry_min_seconds * 2 ** min(stored.attempt, 20)))
+    for limit in (stored.notice.deadline, stored.give_up_at):
+        left = utc(limit) - utc(now) if limit is not None else timedelta()
+        if left > timedelta():
+            wait = min(wait, max(left / 2, timedelta(seconds=terms.retry_min_seconds)))
+    return utc(now) + timedelta(seconds=int(wait.total_seconds()))
+
+
+def _alert(prepared: Prepared, title: str, reply: str) -> Alert:
+    notice = prepared.stored.notice
+    return Alert(
+        key=prepared.stored.key,
+        subject=f"notice/{notice.subject}/{notice.customer}",
+        title=title,
+        lines=(prepared.stored.key, f"contact {notice.contact} of {notice.customer}", reply),
+        way_out="Correct the address with `maintsched fleet sync`, then `maintsched notice resend KEY`.",
+    )
+
+
+def _events(prepared: Prepared, kind: EntryKind, now: datetime, data: Mapping[str, Any]) -> list[Event]:
+    return evidence_events(prepared.stored, kind, now, data)
+
+
+def evidence_events(stored: StoredNotice, kind: EntryKind, now: datetime, data: Mapping[str, Any]) -> list[Event]:
+    """Return the evidence for the chain of each instance that a notice names."""
+    notice = stored.notice
+    common = {
+        "notice": notice.key,
+        "kind": str(notice.kind),
+        "customer": notice.customer,
+        "contact": notice.contact,
+        "required": notice.required,
+        "revision": notice.revision,
+        "sequence": notice.sequence,
+        "late": notice.late,
+        **data,
+    }
+    window = notice.facts.get("window")
+    if window:
+        common |= {"window": window["id"], "start": window["start"], "end": window["end"]}
+    alone = notice.kind is NoticeKind.OPERATOR_ALERT or not _chains(stored)
+    chains = (PROVIDER,) if alone else _chains(stored)
+    return [Event(chain=each, at=now, kind=kind, subject=notice.subject, data=common) for each in chains]
+
+
+def _chains(stored: StoredNotice) -> tuple[str, ...]:
+    """Return the instances that a notice is about."""
+    if stored.instances:
+        return stored.instances
+    facts = stored.notice.facts
+    named = [(facts.get(name) or {}).get("instance") for name in ("deferral", "outage", "handover", "access")]
+    return tuple(each for each in named if each)
+
+
+def _evidence(prepared: Prepared, outcome: Outcome) -> dict[str, Any]:
+    composed, addressee = prepared.composed, prepared.addressee
+    return {
+        "message_id": composed.message_id if composed else None,
+        "address": addressee.address_hash if addressee else None,
+        "server": outcome.server,
+        "reply": _reply(outcome),
+        "sha256": composed.digest if composed else None,
+        "instances": list(_chains(prepared.stored)),
+    }

@@ -1,0 +1,108 @@
+"""One pass of the worker: the whole of it in one recipe."""
+
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import IntEnum
+from typing import Any
+
+from maintsched.errors import printable
+from maintsched.journal import instant_text
+from maintsched.store.ledger import due_count
+from maintsched.worker.bounces import read_bounces
+from maintsched.worker.dispatch import Delivered, LocalDispatch
+from maintsched.worker.house import House
+from maintsched.worker.record import Recorded, record_due
+from maintsched.worker.watch import Heartbeat, leave_heartbeat, shortened, warn_of_margins
+
+ROUNDS_MAX = 5
+"""How often a pass looks for notices that arose from sending others, such as alerts."""
+
+
+class ExitCode(IntEnum):
+    """How a pass ended, as cron and its watchers see it."""
+
+    DONE = 0  # everything that was due is done
+    OPERATOR = 1  # somebody has to look: a notice was refused or cannot be sent, a promise was broken
+    AGAIN = 75  # something is left to be tried again (EX_TEMPFAIL)
+
+
+@dataclass(kw_only=True)
+class TickReport:
+    """What a pass did."""
+
+    at: datetime
+    recorded: Recorded = field(default_factory=Recorded)
+    results: Counter[str] = field(default_factory=Counter)
+    problems: list[str] = field(default_factory=list)
+    bounces: int = 0
+    waiting: int = 0
+    """Notices that were due and are not done."""
+
+    @property
+    def exit_code(self) -> ExitCode:
+        """The exit code of the pass."""
+        if self.recorded.breaches or self.bounces or self.results["refused"] or self.results["unsendable"]:
+            return ExitCode.OPERATOR
+        if self.results["deferred"] or self.results["uncertain"] or self.waiting:
+            return ExitCode.AGAIN
+        return ExitCode.DONE
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the report as a log record."""
+        return {
+            "action": "pass",
+            "at": instant_text(self.at),
+            "exit_code": int(self.exit_code),
+            "planned": self.recorded.planned,
+            "stored": len(self.recorded.notices),
+            "results": dict(sorted(self.results.items())),
+            "breaches": list(self.recorded.breaches),
+            "bounces": self.bounces,
+            "waiting": self.waiting,
+            "problems": list(shortened(self.problems)),
+        }
+
+    def lines(self) -> Iterator[str]:
+        """Return the report for people."""
+        counts = ", ".join(f"{count} {result}" for result, count in sorted(self.results.items()))
+        yield f"{instant_text(self.at)}  {counts or 'nothing was due'}" + (
+            f"; {self.waiting} wait for another try" if self.waiting else ""
+        )
+        yield from (f"  {printable(problem)}" for problem in shortened(self.problems))
+
+
+async def tick(house: House, *, now: datetime, watcher: Callable[[Delivered], None] | None = None) -> TickReport:
+    """Do everything that is due at `now`. A pass that is killed anywhere is carried on by the next."""
+    report = TickReport(at=now)
+    report.bounces = len(read_bounces(house, now=now))
+    report.recorded = record_due(house, now=now)
+    await deliver(house, report, watcher)
+    warn_of_margins(house, now=now)
+    await deliver(house, report, watcher)
+    _look_back(house, report, now=now)
+    return report
+
+
+async def deliver(house: House, report: TickReport, watcher: Callable[[Delivered], None] | None = None) -> None:
+    """Send what is due, and what sending it gave rise to."""
+    for _ in range(ROUNDS_MAX):
+        delivered = await LocalDispatch(house, watcher=watcher).deliver()
+        report.results.update(delivered.results)
+        report.problems.extend(delivered.problems)
+        if not delivered.tried:
+            return
+
+
+def _look_back(house: House, report: TickReport, *, now: datetime) -> None:
+    with house.store.reading() as connection:
+        report.waiting = due_count(connection, now)
+    report.problems.extend(f"promise broken: {key}" for key in report.recorded.breaches)
+    beat = Heartbeat(
+        at=now,
+        exit_code=int(report.exit_code),
+        results=dict(report.results),
+        problems=shortened(report.problems),
+    )
+    leave_heartbeat(house, beat)

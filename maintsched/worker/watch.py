@@ -1,0 +1,98 @@
+"""Watches over what was promised: margins that run short, bounces, the heartbeat that every pass leaves."""
+
+import json
+import os
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+
+from sqlalchemy import Connection, and_, select
+
+from maintsched.errors import StoreError
+from maintsched.journal import instant_text
+from maintsched.localtime import utc
+from maintsched.store.evidence import heads
+from maintsched.store.ledger import ACTION, NOTICE, ActionKind, ActionState
+from maintsched.store.tables import EPOCH, read_meta
+from maintsched.worker.alerts import Alert, record_alerts
+from maintsched.worker.heads import heads_path, write_heads
+from maintsched.worker.house import House
+
+
+def warn_of_margins(house: House, *, now: datetime) -> list[str]:
+    """Tell the operator of notices that are not accepted although half of their margin has passed."""
+    margin = timedelta(seconds=house.contract.notice.margin.total_seconds() / 2)
+    with house.store.writing() as connection:
+        waiting = _waiting(connection, utc(now) + margin)
+        alerts = [
+            Alert(
+                key=f"margin/{key}",
+                subject=f"margin/{subject}",
+                title=f"Notices of {subject} are not accepted yet",
+                lines=(f"{key}: due {instant_text(deadline)}",),
+                way_out="Look at the mail server with `maintsched doctor`, at notices with `maintsched notice list`.",
+            )
+            for key, subject, deadline in waiting
+        ]
+        return record_alerts(connection, house.contract, alerts, now)
+
+
+def _waiting(connection: Connection, until: datetime) -> list[tuple[str, str, datetime]]:
+    states = ACTION.c.state.in_([str(ActionState.READY), str(ActionState.RUNNING)])
+    wanted = (
+        select(NOTICE.c.key, NOTICE.c.subject, NOTICE.c.deadline)
+        .join(ACTION, ACTION.c.key == NOTICE.c.key)
+        .where(and_(ACTION.c.kind == ActionKind.NOTICE, states, ACTION.c.attempt > 0))
+        .where(NOTICE.c.deadline.is_not(None), NOTICE.c.deadline <= until)
+        .order_by(NOTICE.c.key)
+    )
+    return [(key, subject, deadline) for key, subject, deadline in connection.execute(wanted)]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Heartbeat:
+    """What a pass leaves behind, so that silence never looks like success."""
+
+    at: datetime
+    exit_code: int
+    results: dict[str, int]
+    problems: tuple[str, ...]
+
+
+def leave_heartbeat(house: House, beat: Heartbeat) -> None:
+    """Write the heads of all chains to their file outside the database, and the heartbeat to its own."""
+    with house.store.reading() as connection:
+        epoch, current = read_meta(connection, EPOCH) or "", heads(connection)
+    write_heads(heads_path(house.config), epoch, current)
+    path = house.config.worker.heartbeat_file
+    if path is not None:
+        record = {
+            "at": instant_text(beat.at),
+            "exit_code": beat.exit_code,
+            "results": beat.results,
+            "problems": list(beat.problems),
+            "epoch": epoch,
+            "chains": len(current),
+            "entries": sum(head.seq for head in current.values()),
+        }
+        replace_file(path, json.dumps(record, indent=2) + "\n")
+
+
+def replace_file(path: Path, text: str) -> None:
+    """Write a file so that a reader sees the old or the new one, never a half."""
+    beside = path.with_name(f".{path.name}.new")
+    try:
+        with os.fdopen(os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        beside.replace(path)
+    except OSError as error:
+        raise StoreError(f"cannot write {path}: {error.strerror}") from error
+
+
+def shortened(problems: Iterable[str], most: int = 20) -> tuple[str, ...]:
+    """Return at most `most` lines, the last of which counts the others."""
+    listed = list(problems)
+    return tuple(listed[:most]) + ((f"… and {len(listed) - most} more",) if len(listed) > most else ())
