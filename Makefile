@@ -27,8 +27,8 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-demo: $(VENV)/.runtime ## plan three months of a sample fleet, results in demo/
-	@PATH="$(CURDIR)/$(BIN):$$PATH" tools/demo.sh
+demo: $(VENV)/.runtime ## the whole story in a minute: plan, announce, tell, prove; results in demo/
+	@$(BIN)/maintsched demo demo
 
 test: $(VENV)/.dev ## run all tests, those of the docs included
 	$(BIN)/python -m pytest -n $(WORKERS) $(PYTEST_ARGS)

@@ -7,10 +7,13 @@ folder is contact with the world.
     windows, deadlines, releases      what follows from it
     notices, profiles, conflicts
     plan                              all of it together
+    announcements, due                what is to be done, and what was told
+    journal, proof                    what happened, and what it proves
     support, availability             what can be proved
 
     intake/  reads files              report/  writes pages, feeds and tables
-    worker/  reads the clock          cli/     the command line
+    store/   keeps it all             mail/    composes and sends
+    worker/  the recipe of a pass     cli/     the command line
 
     import maintsched as ms
     contract = ms.load_contract()                # the built-in "intrexx-paas"; or the path of a TOML file
@@ -44,6 +47,7 @@ if TYPE_CHECKING:
         send_at,
     )
     from maintsched.errors import (
+        ChangeRefused,
         DeferralRefused,
         FileError,
         HolidaysUnknown,
@@ -53,6 +57,8 @@ if TYPE_CHECKING:
         NoWindow,
         OutOfRange,
         RuleRefused,
+        StartTooNear,
+        StoreError,
         UnknownName,
     )
     from maintsched.facts import (
@@ -115,8 +121,8 @@ _HOMES = {
         "explain_offered_start explain_reminder_deadline explain_send_at offered_start reminder_deadline send_at "
     ),
     "maintsched.errors": (
-        "DeferralRefused FileError HolidaysUnknown InvalidValue MaintschedError NaiveDatetime "
-        "NoWindow OutOfRange RuleRefused UnknownName "
+        "ChangeRefused DeferralRefused FileError HolidaysUnknown InvalidValue MaintschedError NaiveDatetime "
+        "NoWindow OutOfRange RuleRefused StartTooNear StoreError UnknownName "
     ),
     "maintsched.facts": (
         "ChangeClass Consent DeclaredWindow Deferral Facts Freeze "
@@ -172,6 +178,7 @@ __all__ = [
     "BackupRule",
     "CalendarMethod",
     "ChangeClass",
+    "ChangeRefused",
     "Classification",
     "Clock",
     "Conflict",
@@ -214,6 +221,8 @@ __all__ = [
     "Severity",
     "Span",
     "Standstill",
+    "StartTooNear",
+    "StoreError",
     "TrackSwitch",
     "UnknownName",
     "Version",

@@ -14,6 +14,8 @@ from maintsched.facts import DeclaredWindow, Impact, WindowKind
 from maintsched.fleet import Customer, Fleet, Instance, instance_url
 from maintsched.localtime import Period, start_of_day, utc
 from maintsched.notices import (
+    KIND_OF_WINDOW,
+    TELLING,
     NoticeKind,
     Occasion,
     Recipient,
@@ -43,6 +45,12 @@ class Known:
     """When the customer was told, by window and instance."""
     breaches: Collection[str] = frozenset()
     """Keys of the breaches that are recorded already."""
+    subjects: Mapping[str, str] = field(default_factory=dict)
+    """The subject under which accounts know a window, where it is another one than its id."""
+
+    def thread(self, window: str, customer: str) -> Thread | None:
+        """Return what a customer knows of a window."""
+        return self.threads.get((self.subjects.get(window, window), customer))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,7 +85,10 @@ def due(plan: Plan, fleet: Fleet, known: Known, *, now: datetime) -> Due:
     rounds: list[Round] = []
     keep: list[Window] = []
     for planned in plan.windows:
-        made = list(_reminders(plan.contract, fleet, planned, known, now))
+        made = [
+            *_reminders(plan.contract, fleet, planned, known, now),
+            *_joiners(plan.contract, fleet, planned, known, now),
+        ]
         if made and planned.declared is None:
             keep.append(planned.window)
         rounds.extend(made)
@@ -185,13 +196,10 @@ def _reminders(contract: Contract, fleet: Fleet, planned: PlanWindow, known: Kno
     )
     work = work_of(planned)
     for key, instances in instances_by_customer(fleet, planned.instances).items():
-        thread = known.threads.get((window.id, key))
+        thread = known.thread(window.id, key)
         told = set(thread.terms.instances) if thread and thread.terms else set()
         who = people(contract, fleet.customer(key), NoticeKind.REMINDER)
         if thread is not None and set(instances) <= told:
-            who = tuple(each for each in who if not _is_known(known, thread, each))
-            if who:
-                yield _latecomers(contract, occasion, fleet.customer(key), instances, work, who, thread)
             continue
         mine = customer_occasion(contract, occasion, fleet.customer(key), instances, work)
         if thread is not None:
@@ -200,9 +208,30 @@ def _reminders(contract: Contract, fleet: Fleet, planned: PlanWindow, known: Kno
             yield make_round(mine, key, who, thread)
 
 
+def _joiners(contract: Contract, fleet: Fleet, planned: PlanWindow, known: Known, now: datetime) -> Iterator[Round]:
+    """Return notices to people who joined an account after it was told of a window that is still ahead."""
+    window, (notice, *_) = planned.window, planned.notices
+    if utc(window.start) <= utc(now):
+        return
+    first = KIND_OF_WINDOW[window.kind]
+    occasion = replace(
+        window_occasion(window, planned.declared, first, now=now, not_before=now, deadline=notice.deadline),
+        subject=known.subjects.get(window.id, window.id),
+    )
+    work = work_of(planned)
+    for key, instances in instances_by_customer(fleet, planned.instances).items():
+        thread = known.thread(window.id, key)
+        told = set(thread.terms.instances) if thread and thread.terms else set()
+        if thread is None or thread.kind not in TELLING or not set(instances) <= told:
+            continue
+        who = [each for each in people(contract, fleet.customer(key), first) if not _is_known(known, thread, each)]
+        if who:
+            yield _latecomers(contract, occasion, fleet.customer(key), instances, work, who, thread)
+
+
 def _is_known(known: Known, thread: Thread, recipient: Recipient) -> bool:
-    """Say whether a person has a notice of the thread's revision, of whatever kind."""
-    kinds = (NoticeKind.REMINDER, NoticeKind.MOVED, NoticeKind.CONFIRMED, NoticeKind.CANCELLED)
+    """Say whether a person has a notice of the thread's revision that tells of the window."""
+    kinds = sorted(TELLING)
     keys = (notice_key(kind, thread.subject, thread.revision, thread.customer, recipient.contact) for kind in kinds)
     return any(key in known.notices for key in keys)
 
@@ -332,7 +361,7 @@ def _breaches(plan: Plan, fleet: Fleet, known: Known, now: datetime) -> Iterator
             continue
         for customer, instances in instances_by_customer(fleet, planned.instances).items():
             late = [key for key in instances if _is_late(known.told.get((window.id, key)), planned)]
-            thread = known.threads.get((window.id, customer))
+            thread = known.thread(window.id, customer)
             revision = thread.revision if thread else 0
             key = f"breach/{notice.kind}/{window.id.replace('/', ':')}/{revision}/{customer}"
             if late and key not in known.breaches:

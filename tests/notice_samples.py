@@ -1,6 +1,6 @@
 """Facts of notices as the store keeps them, in full and with as little as there may be, for every kind of notice."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from functools import cache
 from typing import Any
@@ -9,6 +9,8 @@ from zoneinfo import ZoneInfo
 import maintsched as ms
 from maintsched.contract import Contract
 from maintsched.fleet import Language
+from maintsched.mail.markup import Block, Draft, Facts, Items, as_text
+from maintsched.mail.templates import Templates
 from maintsched.notices import NoticeKind
 from maintsched.worker.wording import Wording
 
@@ -78,7 +80,7 @@ DEFERRAL = {
     "clause": "2.4.4",
 }
 OUTAGE = {"instance": "acme-prod", "begin": "2026-10-20T10:12:00+02:00", "clause": "2.4.3.3"}
-REPORT = {
+REPORT: dict[str, Any] = {
     "month": "2026-10",
     "target": "99.5 %",
     "rows": [
@@ -150,8 +152,10 @@ def _about_window(kind: NoticeKind) -> dict[str, Any]:
         facts["hurry"] = "A disk of the host reports errors since this morning."
     elif kind is NoticeKind.TENTATIVE:
         facts |= {"alternatives": OFFERS, "choose_until": "2026-10-26T12:00:00+01:00", "work": []}
-    elif kind in (NoticeKind.MOVED, NoticeKind.CANCELLED):
-        facts |= {"previous": PREVIOUS, "why": "The manufacturer has withdrawn the update."}
+    elif kind is NoticeKind.MOVED:
+        facts["previous"] = PREVIOUS
+    elif kind is NoticeKind.CANCELLED:
+        facts["why"] = "The manufacturer has withdrawn the update."
     elif kind in RUNS:
         facts["run"] = _RUN | {"finished": None if kind in _UNDER_WAY else _RUN["finished"]}
     return facts
@@ -175,6 +179,23 @@ def bare(kind: NoticeKind) -> dict[str, Any]:
     return facts
 
 
+OPTIONAL = {"holiday", "url", "cause", "end", "due", "link", "next_window", "started", "finished", "overrun", "error"}
+OPTIONAL_TEXTS = {"reason", "hurry", "why"}
+_NEEDED = {("window", "end"), ("handover", "due")}
+
+
+def with_one_missing(facts: Mapping[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
+    """The same facts, each time without another one of the values that may be missing."""
+    yield from ((f"{name}=", {**facts, name: ""}) for name in facts if name in OPTIONAL_TEXTS)
+    for group, values in facts.items():
+        if isinstance(values, Mapping) and group != "previous":
+            for name in (each for each in values if values[each]):
+                if name in OPTIONAL and (group, name) not in _NEEDED:
+                    yield f"{group}.{name}", {**facts, group: {**values, name: None}}
+                elif name in OPTIONAL_TEXTS:
+                    yield f"{group}.{name}", {**facts, group: {**values, name: ""}}
+
+
 @cache
 def contract() -> Contract:
     return ms.load_contract()
@@ -195,3 +216,31 @@ def context(
         "clause": clauses[0],
         "contract": contract().title,
     }
+
+
+@cache
+def templates() -> Templates:
+    return Templates()
+
+
+def draft(kind: NoticeKind, language: Language, words: dict[str, Any]) -> Draft:
+    return templates().draft(language, kind, words)
+
+
+def said(kind: NoticeKind, language: Language, words: dict[str, Any]) -> str:
+    """The text of a mail on one line."""
+    return " ".join(as_text(draft(kind, language, words).blocks).split())
+
+
+def plain(runs: Any) -> str:
+    return "".join(run.text for run in runs).strip()
+
+
+def shape(blocks: tuple[Block, ...]) -> list[tuple[str, object]]:
+    """What blocks are made of, without their words."""
+    return [
+        (type(block).__name__, [bool(label) for label, _ in block.rows])
+        if isinstance(block, Facts)
+        else (type(block).__name__, len(block.items) if isinstance(block, Items) else getattr(block, "level", 0))
+        for block in blocks
+    ]

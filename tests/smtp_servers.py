@@ -225,12 +225,17 @@ class _Session:
         elif verb == "quit":
             self._answer("quit", line)
             raise _Over
+        elif verb == "mail" and self.mail_line:
+            self._do("503 5.5.1 nested MAIL")
         else:
-            if verb == "mail":
-                self.mail_line, self.rcpt_line = line, ""
-            elif verb == "rcpt":
-                self.rcpt_line = line
-            self._answer(verb, line)
+            self._answer(verb, line, then=lambda: self._note(verb, line))
+
+    def _note(self, verb: str, line: str) -> None:
+        """Keep the envelope as a server does: from MAIL to the end of the mail, or to RSET."""
+        if verb == "rcpt":
+            self.rcpt_line = line
+        else:
+            self.mail_line, self.rcpt_line = (line if verb == "mail" else ""), ""
 
     def _ehlo(self, line: str) -> None:
         offered = list(self.server.extensions)
@@ -266,12 +271,13 @@ class _Session:
         found = self.server.answer("dot", recipient)
         if found in (Trouble.LOST, Trouble.SLOW) or (isinstance(found, str) and found.startswith("2")):
             self.server.mails.append(received)
+        self.mail_line = self.rcpt_line = ""
         self._do(found)
 
     def _answer(self, step: str, line: str, then: Callable[[], None] | None = None) -> None:
         found = self.server.answer(step, line)
         self._do(found)
-        if then and isinstance(found, str) and found[:1] in "23":
+        if then and isinstance(found, str) and found.startswith(("2", "3")):
             then()
 
     def _do(self, found: Answer) -> None:

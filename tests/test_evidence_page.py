@@ -13,6 +13,7 @@ from hashlib import sha256
 from html import escape
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 import pytest
 
@@ -55,7 +56,7 @@ def hostile() -> Case:
 
     def fill(store):
         fleet = settle(store)
-        texts = dict.fromkeys(("server", "message_id", "sha256", "address", "start"), HOSTILE)
+        texts: dict[str, Any] = dict.fromkeys(("server", "message_id", "sha256", "address", "start"), HOSTILE)
         remind(store, fleet, reply=HOSTILE + BIDI, **texts)
         start = datetime(2026, 12, 10, 20, tzinfo=BERLIN)
         declare(store, start, key="x", reason=HOSTILE)
@@ -202,6 +203,12 @@ def test_a_month_that_is_not_over_says_so():
     early = case_of(a_month, now=datetime(2026, 12, 20, tzinfo=BERLIN))
     assert "The month was not over" in read(evidence_page(early)).text
     assert "The month was not over" not in read(evidence_page(sample())).text
+
+
+def test_a_month_that_began_before_the_journal_says_so():
+    early = case_of(a_month, month="2026-11")
+    assert "The journal begins at Fri 20 Nov 2026, 09:00:00 CET" in read(evidence_page(early)).text
+    assert "The journal begins" not in read(evidence_page(sample())).text
 
 
 def test_a_test_environment_is_promised_no_availability():

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from maintsched.errors import FileError
+from maintsched.errors import FileError, InvalidValue
 from maintsched.intake.config import Config
 from maintsched.journal import PROVIDER, EntryKind, Event, Head
 from maintsched.store import open_store
@@ -79,6 +79,13 @@ def test_another_epoch_begins_the_file_anew_and_leaves_the_old_lines_as_history(
     assert read_heads(path) == KeptHeads(epoch=EPOCH_2, heads={"a": head(2)}, lines=5)
 
 
+@pytest.mark.parametrize("epoch", ["", "x", f"{EPOCH_1}\n", EPOCH_1.upper() + "0"])
+def test_an_epoch_that_is_none_is_not_written(path, epoch):
+    with pytest.raises(InvalidValue, match="epoch: expected 32 hexadecimal digits"):
+        write_heads(path, epoch, {"a": head(1)})
+    assert not path.exists()
+
+
 def test_the_file_is_for_its_owner_alone_and_a_link_is_not_followed(path, tmp_path):
     old = os.umask(0)
     try:
@@ -108,7 +115,12 @@ def test_the_file_stays_small_and_loses_nothing_when_it_is_compacted(path):
 def test_each_line_reaches_the_disk_before_the_writer_goes_on(path, monkeypatch):
     synced = []
     real = os.fsync
-    monkeypatch.setattr(os, "fsync", lambda descriptor: (synced.append(os.fstat(descriptor).st_size), real(descriptor)))
+
+    def fsync(descriptor: int) -> None:
+        synced.append(os.fstat(descriptor).st_size)
+        real(descriptor)
+
+    monkeypatch.setattr(os, "fsync", fsync)
     write_heads(path, EPOCH_1, {"a": head(1)})
     assert path.stat().st_size in synced
 
@@ -254,7 +266,7 @@ def test_an_older_copy_shows_and_is_not_written_over_the_evidence(tmp_path, path
         with store.writing() as connection:
             begin_epoch(connection, BEGIN)
         write(store, "acme-prod", 2)
-        url, database = address(store), store.path
+        url, database = address(store), tmp_path / "maintsched.db"
     copy = tmp_path / "copy"
     shutil.copy(database, copy)
     with open_store(url) as store:

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta, timezone
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -44,7 +45,13 @@ CHAINS = st.lists(EVENTS, min_size=2, max_size=8).map(lambda events: chained(eve
 
 def entry(**fields) -> Entry:
     """One entry."""
-    given_fields = {"chain": CHAIN, "at": AT, "kind": EntryKind.BREACH, "subject": "monthly/2026-12", "data": {}}
+    given_fields: dict[str, Any] = {
+        "chain": CHAIN,
+        "at": AT,
+        "kind": EntryKind.BREACH,
+        "subject": "monthly/2026-12",
+        "data": {},
+    }
     return chained([Event(**(given_fields | fields))], {})[0]
 
 

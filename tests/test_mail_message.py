@@ -289,6 +289,8 @@ def test_base64_lines_are_those_of_mime():
         {"subject_id": ""},
         {"key": "a\r\nb"},
         {"reference": "a@b"},
+        {"reference": "xa@b>"},
+        {"reference": f"<{'a' * 300}@b>"},
         {"reference": "<a@b>\r\nBcc: <c@d>"},
         {"reference": "<a@b> <c@d>"},
         {"stamp": letter().stamp.replace(tzinfo=None)},

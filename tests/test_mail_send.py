@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from maintsched.errors import InvalidValue
 from maintsched.mail.connection import stuffed, with_line_ends, xtext
 from maintsched.mail.outcomes import Outcome, Outgoing, Result, Step
-from maintsched.mail.send import SmtpMailer
+from maintsched.mail.send import AHEAD_MAX, SmtpMailer
 from maintsched.mail.settings import MailSettings, Secret, Tls
 from tests.smtp_servers import Trouble, settings_for, smtp_server
 
@@ -235,6 +235,35 @@ def test_mails_are_read_only_as_they_are_needed():
     with smtp_server() as server:
         assert asyncio.run(run(settings_for(server, Tls.NONE, HERE, connections=2))) < 10
         server.wait_closed()
+
+
+def test_only_so_many_mails_are_read_ahead_of_a_busy_domain():
+    read = []
+
+    def mails():
+        for n in range(5000):
+            read.append(n)
+            yield mail(n)
+
+    async def run(settings: MailSettings) -> None:
+        async with aclosing(SmtpMailer(settings).deliver(mails())) as outcomes:
+            await anext(outcomes)
+
+    with smtp_server() as server:
+        asyncio.run(run(settings_for(server, Tls.NONE, HERE, connections=2, per_domain=1)))
+    assert AHEAD_MAX <= len(read) < AHEAD_MAX + 20
+
+
+def test_what_nobody_asks_for_is_not_sent():
+    async def run(settings: MailSettings) -> None:
+        async with aclosing(SmtpMailer(settings).deliver(mail(n, f"d{n}.example") for n in range(200))) as outcomes:
+            await anext(outcomes)
+            with pytest.raises(TimeoutError):  # time enough for many more
+                await asyncio.wait_for(asyncio.Event().wait(), 0.1)
+
+    with smtp_server() as server:
+        asyncio.run(run(settings_for(server, Tls.NONE, HERE, connections=2)))
+        assert len(server.mails) <= 6
 
 
 def test_an_error_of_the_caller_comes_back_after_the_outcomes_of_what_came_before():

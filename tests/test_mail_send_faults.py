@@ -228,6 +228,37 @@ def test_a_server_that_ends_a_connection_after_some_mails_gets_the_others_over_n
     assert len(server.conversations) == 4
 
 
+def test_a_place_that_was_given_up_shuts_no_other_out():
+    asked = Counter[str]()
+
+    def greet(_line: str):
+        asked["connect"] += 1
+        return "421 4.7.0 too many connections" if asked["connect"] in (2, 3) else None
+
+    def sender(_line: str):
+        if asked["connect"] == 3 and not asked["ended"]:
+            asked["ended"] += 1
+            return "421 4.7.0 enough for now"
+        return None
+
+    server, outcomes = sent({"connect": greet, "mail": sender}, spread(100), connections=2)
+    assert Counter(each.result for each in outcomes) == {A: 99, D: 1}
+    assert len(server.conversations) == 4
+
+
+def test_failures_count_in_a_row_only():
+    busy = "421 4.3.2 busy"
+    server, outcomes = sent({"connect": [busy, "220 hi", busy], "mail": ["250 ok", busy]}, spread(5), connections=1)
+    assert [each.result for each in outcomes] == [A, D, A, A, A]
+    assert len(server.conversations) == 4
+
+
+def test_mails_that_waited_for_their_domain_have_an_outcome_too():
+    mails = [mail(n) for n in range(50)]
+    _, outcomes = sent({"dot": Trouble.DROP}, mails, connections=2, per_domain=1)
+    assert Counter(each.result for each in outcomes) == {U: 2 * BREAKS_MAX, D: 50 - 2 * BREAKS_MAX}
+
+
 def test_a_mail_whose_last_byte_never_left_is_not_uncertain():
     big = mail(data=b"Subject: x\r\n\r\n" + b"y" * 78 * 400_000 + b"\r\n")
     server, (outcome,) = sent({"data": Trouble.DEAF}, [big], timeout_seconds=QUICK, connections=1)

@@ -175,7 +175,9 @@ def test_a_part_with_a_computed_name_is_refused_because_no_digest_can_cover_it(t
     assert refusal(templates).line == 3
 
 
-@pytest.mark.parametrize("name", ["../secret.md", "/etc/passwd", "de/reminder.md", "..", "a/../b.md"])
+@pytest.mark.parametrize(
+    "name", ["../secret.md", "../../secret.md", "../de/reminder.md", "/etc/passwd", "de/reminder.md", "..", "a/../b.md"]
+)
 def test_no_part_comes_from_anywhere_else(tmp_path: Path, name: str):
     (tmp_path / "secret.md").write_text("secret")
     refusal(own(tmp_path / "own", f'{{% include "{name}" %}}'))
@@ -220,6 +222,12 @@ def test_a_layout_that_does_or_fetches_something_is_refused(tmp_path: Path, page
 
 def test_every_kind_has_a_built_in_template_in_every_language():
     assert [str(error) for error in builtin().check()] == []
+
+
+def test_a_check_names_a_folder_that_is_not_there_while_mails_still_go_out(tmp_path: Path):
+    templates = Templates(tmp_path / "none")
+    assert [error.expected for error in templates.check()] == ["a folder of templates"]
+    assert templates.draft(EN, REMINDER, context(REMINDER, EN)) == builtin().draft(EN, REMINDER, context(REMINDER, EN))
 
 
 def test_a_check_names_faults_and_files_that_nobody_asks_for(tmp_path: Path):

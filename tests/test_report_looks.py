@@ -13,7 +13,7 @@ from zoneinfo import ZoneInfo
 import pytest
 
 import maintsched as ms
-from maintsched.notices import NoticeKind
+from maintsched.notices import KIND_OF_WINDOW
 from maintsched.report import page as page_module
 from maintsched.report.datewords import DateWords
 from maintsched.report.page import TEMPLATES, plan_page
@@ -126,7 +126,7 @@ def test_every_kind_that_the_core_names_has_a_word():
     for prefix, kinds in (
         ("conflict", ms.ConflictKind),
         ("kind", ms.WindowKind),
-        ("notice", NoticeKind),
+        ("notice", KIND_OF_WINDOW.values()),
         ("impact", ms.Impact),
         ("class", ms.ChangeClass),
     ):

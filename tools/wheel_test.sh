@@ -22,6 +22,9 @@ inside = zipfile.ZipFile(wheel).namelist()
 for wanted in ("maintsched/__init__.py", "maintsched/py.typed"):
     assert wanted in inside, f"expected {wanted} in the wheel"
 assert any(n.startswith("maintsched/contracts/") and n.endswith(".toml") for n in inside), "no contract in the wheel"
+for wanted in ("layout.html", "de/reminder.md", "en/reminder.md"):
+    assert f"maintsched/mail/templates/{wanted}" in inside, f"expected the template {wanted} in the wheel"
+assert any(n.endswith("/scripts/maintsched-cron") for n in inside), "no maintsched-cron in the wheel"
 strays = [n for n in inside if not n.startswith("maintsched") or "__pycache__" in n]
 assert not strays, f"unexpected in the wheel: {strays}"
 top = {n.split("/")[1] for n in tarfile.open(sdist).getnames() if "/" in n}
@@ -50,6 +53,10 @@ json.loads(text)
 for window in ("monthly/2026-01", "monthly/2026-02", "monthly/2026-03"):
     assert window in text, f"expected {window} in the plan"
 PY
+
+maintsched demo "$scratch/demo" >"$scratch/demo.log" || { cat "$scratch/demo.log" >&2; exit 1; }
+ls "$scratch"/demo/mail/*.eml >/dev/null
+maintsched-cron --help | grep -q "maintsched worker"
 
 say "the library"
 python - <<'PY'

@@ -168,10 +168,8 @@ class _Story:
 
         target = "" if into is None else f" > {into}"
         click.secho(f"$ maintsched {shlex.join(words)}{target}", fg="cyan")
-        given = [*words, "--now", self._at.isoformat()]
-        given += ["--config", str(self._home / "maintsched.toml")] if words[0] not in ("explain", "plan") else []
-        if words[0] in ("explain", "plan"):
-            given += ["--fleet", str(self._home / "fleet.toml")]
+        given = [*words, *([] if words[:2] == ("evidence", "verify") else ["--now", self._at.isoformat()])]
+        given += ["--config", str(self._home / "maintsched.toml")]
         sys.stdout.flush()
         with _into(None if into is None else self._home / into):
             code = _exit_code(main, given)

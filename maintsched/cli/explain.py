@@ -4,7 +4,7 @@ import json
 
 import click
 
-from maintsched.cli.options import contract_options, open_contract, open_fleet, option, present
+from maintsched.cli.options import contract_options, open_promised, option
 from maintsched.errors import printable
 from maintsched.report.explanation import explain as explained
 
@@ -13,7 +13,14 @@ from maintsched.report.explanation import explain as explained
 @click.argument("subject", metavar="ID")
 @option("--json", "as_json", is_flag=True, help="Print JSON.")
 @contract_options
-def explain(subject: str, as_json: bool, contract_name: str, fleet_files: tuple[str, ...], now: str | None) -> None:
+def explain(
+    subject: str,
+    as_json: bool,
+    contract_name: str | None,
+    fleet_files: tuple[str, ...],
+    config_file: str | None,
+    now: str | None,
+) -> None:
     """Say why a date is what it is: the clause, the reading of it, and the facts.
 
     ID is a window (monthly/2026-12, critical/<key>), an instance, deferral/<instance>/<release>, freeze/<key>,
@@ -24,9 +31,8 @@ def explain(subject: str, as_json: bool, contract_name: str, fleet_files: tuple[
       maintsched explain monthly/2026-12
       maintsched explain acme-prod --fleet fleet.toml
     """
-    contract = open_contract(contract_name)
-    fleet, facts = open_fleet(contract, fleet_files)
-    paragraphs = explained(contract, fleet, facts, subject, now=present(contract, now))
+    contract, fleet, facts, at, _ = open_promised(contract_name, fleet_files, config_file, now)
+    paragraphs = explained(contract, fleet, facts, subject, now=at)
     if as_json:
         listed = [{"title": each.title, "lines": list(each.lines)} for each in paragraphs]
         click.echo(json.dumps(listed, ensure_ascii=False, indent=2))

@@ -12,7 +12,7 @@ from maintsched.cli.options import present
 from maintsched.worker.clock import read_clock
 
 if TYPE_CHECKING:
-    from maintsched.worker.announce import Done
+    from maintsched.worker.telling import Done
     from maintsched.worker.house import House
 
 MANY = 20

@@ -4,7 +4,7 @@ import os
 from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import click
 
@@ -42,9 +42,16 @@ def now_option(function: F) -> F:
 
 
 def contract_options(function: F) -> F:
-    """Add --contract, --fleet and --now."""
+    """Add --contract, --fleet, --config and --now."""
     for decorate in (
         now_option,
+        option(
+            "--config",
+            "config_file",
+            metavar="FILE",
+            type=FileName(),
+            help="The configuration; left out: ./maintsched.toml, the user's, the system's.",
+        ),
         option(
             "--fleet",
             "fleet_files",
@@ -57,9 +64,7 @@ def contract_options(function: F) -> F:
             "--contract",
             "contract_name",
             metavar="NAME|FILE",
-            default=DEFAULT,
-            show_default=True,
-            help="A built-in contract, or a TOML file.",
+            help=f"A built-in contract, or a TOML file.  [that of the configuration, else {DEFAULT}]",
         ),
     ):
         function = decorate(function)
@@ -81,13 +86,48 @@ def cache_folder() -> Path | None:
         return None
 
 
-def open_fleet(contract: Contract, files: tuple[str, ...]) -> tuple[Fleet, Facts]:
-    """Return the fleet and facts that --fleet names; none without it."""
-    if not files:
-        return Fleet(), Facts()
-    from maintsched.intake.declarations import load_fleet
+class Promised(NamedTuple):
+    """What a command looks at: the contract, the fleet, what was declared, and the present instant."""
 
-    return load_fleet(contract, *files)
+    contract: Contract
+    fleet: Fleet
+    facts: Facts
+    now: datetime
+    known: bool
+    """Whether there is a fleet, from files or from the database."""
+
+
+def open_promised(
+    contract_name: str | None, fleet_files: tuple[str, ...], config_file: str | None, now: str | None
+) -> Promised:
+    """Return what --contract and --fleet name; what they leave open, the configuration says, if there is one.
+
+    With a configuration, the fleet is that of its database: fleet files enter there, by `fleet sync`.
+    """
+    from maintsched.intake.config import find_config
+
+    if fleet_files or (config_file is None and find_config() is None):
+        contract = open_contract(contract_name or DEFAULT)
+        at = present(contract, now)
+        if not fleet_files:
+            return Promised(contract, Fleet(), Facts(), at, known=False)
+        from maintsched.intake.declarations import load_fleet
+
+        return Promised(contract, *load_fleet(contract, *fleet_files), at, known=True)
+    return _configured(contract_name, config_file, now)
+
+
+def _configured(contract_name: str | None, config_file: str | None, now: str | None) -> Promised:
+    from maintsched.intake.config import load_config
+    from maintsched.store import open_store
+    from maintsched.worker.house import read_scene
+
+    config = load_config(config_file)
+    contract = open_contract(contract_name or config.contract)
+    at = present(contract, now)
+    with open_store(config.database) as store, store.reading() as connection:
+        scene = read_scene(connection, contract, at)
+    return Promised(contract, scene.fleet, scene.facts, at, known=True)
 
 
 def present(contract: Contract, text: str | None) -> datetime:

@@ -6,7 +6,7 @@ from datetime import datetime
 
 import click
 
-from maintsched.cli.options import contract_options, open_contract, open_fleet, option, present
+from maintsched.cli.options import contract_options, open_promised, option
 from maintsched.contract import Contract
 from maintsched.errors import UnknownName
 from maintsched.fleet import Fleet
@@ -34,24 +34,24 @@ def plan(
     instances: tuple[str, ...],
     form: str,
     language: str,
-    contract_name: str,
+    contract_name: str | None,
     fleet_files: tuple[str, ...],
+    config_file: str | None,
     now: str | None,
 ) -> None:
     """Show maintenance windows, when their notices go out and are due, and what goes in.
 
-    Works with nothing configured: then it shows what the built-in contract promises. --from also takes an ISO interval
-    such as 2026-12-01/P3M. A window belongs to the day it starts on; the day of --to is not held.
+    Works with nothing configured: then it shows what the built-in contract promises. With a configuration, the fleet is
+    that of its database. --from also takes an ISO interval such as 2026-12-01/P3M. A window belongs to the day it
+    starts on; the day of --to is not held.
 
     \b
     Examples:
       maintsched plan --months 3
       maintsched plan --fleet fleet.toml --from 2026-12-01/P3M --format html > plan.html
     """
-    contract = open_contract(contract_name)
-    at = present(contract, now)
-    fleet, facts = open_fleet(contract, fleet_files)
-    if instances and not fleet_files:
+    contract, fleet, facts, at, known = open_promised(contract_name, fleet_files, config_file, now)
+    if instances and not known:
         raise click.UsageError("--instance needs a fleet: give it with --fleet")
     for key in instances:
         if key not in fleet.owners:

@@ -23,7 +23,7 @@ _WORDS = {"now": None, "today": 0, "heute": 0, "tomorrow": 1, "morgen": 1, "yest
 _DISTANCE = re.compile(r"in ([0-9]{1,4}) (day|days|tag|tagen|week|weeks|woche|wochen|month|months|monat|monaten)")
 _HOURS = re.compile(r"in ([0-9]{1,4}) ?(h|hour|hours|stunde|stunden|min|minute|minutes|minuten)")
 _HOUR_WORDS = ("h", "hour", "hours", "stunde", "stunden")
-_TIME = re.compile(r"(?P<day>\S.*?)[T ,]+(?P<hour>[0-9]{1,2}):(?P<minute>[0-9]{2})(:(?P<second>[0-9]{2}))?( Uhr)?")
+_TIME = re.compile(r"(?P<day>\S.*?)[ ,]+(?P<hour>[0-9]{1,2}):(?P<minute>[0-9]{2})(:(?P<second>[0-9]{2}))?( Uhr)?")
 _UNITS = re.compile(r"(?<=[0-9 ])(hours?|stunden?|h|minuten?|minutes?|min|m|seconds?|sekunden?|s)(?![a-z])")
 _DURATION = re.compile(r"(-?)(P[0-9YMWD]{0,16})(T[0-9HMS]{2,24})?")
 _WRITTEN = (

@@ -13,7 +13,7 @@ from maintsched.report.datewords import DateWords
 from maintsched.report.words import Words
 
 if TYPE_CHECKING:
-    from maintsched.worker.announce import Done
+    from maintsched.worker.telling import Done
     from maintsched.worker.house import House
 
 NAMES_SHOWN = 8

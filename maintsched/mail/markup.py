@@ -166,6 +166,7 @@ def _blocks(body: str) -> Iterator[Block]:
 
 
 _SINGLE = ("# ", "## ")
+_MARKS = frozenset(" #-|*>+`~=_")
 
 
 def _line(line: str, before: str) -> tuple[str, str]:
@@ -173,6 +174,8 @@ def _line(line: str, before: str) -> tuple[str, str]:
     text = line.strip(" ")
     if not text:
         return "", ""
+    if line[0] not in _MARKS:  # most lines, and the values that stand at the beginning of one
+        return ("more", text) if before == "text" else ("text", text)
     if line[0] == " ":
         if before not in {"- ", "text"}:
             raise MarkupRefused(line, expected="no spaces before a line that continues no item and no paragraph")
@@ -216,7 +219,8 @@ def _runs(text: str) -> Runs:
 
 
 def _on_one_line(text: str) -> str:
-    return " ".join(word for word in shown(text).split(" ") if word)
+    plain = shown(text).strip(" ")
+    return plain if "  " not in plain else " ".join(word for word in plain.split(" ") if word)
 
 
 # --- writing ----------------------------------------------------------------------------------------------------------

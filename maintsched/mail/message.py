@@ -4,8 +4,7 @@ Bytes are put together by hand: `email.message` takes fifty times as long, and r
 back with it.
 """
 
-from base64 import encodebytes
-from binascii import b2a_qp
+from binascii import b2a_base64, b2a_qp
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC
@@ -138,7 +137,8 @@ def quoted_printable(text: str) -> bytes:
 
 def base64_lines(data: bytes) -> bytes:
     """Return bytes in base64, in lines of 76 characters that end in CRLF."""
-    return encodebytes(data).replace(b"\n", b"\r\n")
+    encoded = b2a_base64(data, newline=False)
+    return b"".join(encoded[at : at + 76] + b"\r\n" for at in range(0, len(encoded), 76))
 
 
 # --- reading back -----------------------------------------------------------------------------------------------------

@@ -92,7 +92,8 @@ async def _work(backlog: "_Backlog", door: "_Door", told: "asyncio.Queue[Outcome
             finally:
                 backlog.done(mail)
             breaks = breaks + 1 if connection.broke else 0
-            door.heard(outcome, broke=connection.broke)
+            if breaks:
+                door.blame(outcome)
             await told.put(outcome)
         if connection is not None:
             await connection.quit()
@@ -111,6 +112,8 @@ class _Door:
         self._settings = settings
         self._lock = asyncio.Lock()
         self._failures = 0
+        """In a row, while no other connection stood."""
+        self._opened: list[Connection] = []
         self._context: ssl.SSLContext | None = None
         self._reason = Unavailable(Step.CONNECT, Hint.CONNECT, code=None, reply="the server was not tried")
 
@@ -126,18 +129,19 @@ class _Door:
                 await connection.open()
             except Unavailable as error:
                 self._reason = error
-                self._failures += OPEN_FAILURES_MAX if error.final else 1
+                if error.final:
+                    self._failures = OPEN_FAILURES_MAX
+                elif not any(each.is_open for each in self._opened):  # else it may only be one too many for the server
+                    self._failures += 1
                 raise
             self._failures = 0
+            self._opened = [each for each in self._opened if each.is_open] + [connection]
             return connection
 
-    def heard(self, outcome: Outcome, *, broke: bool) -> None:
-        """Take note of how a mail went: one that the server answered opens the door again."""
-        if broke:
-            reply = f"the connection broke at {outcome.step} again and again; the last time: {outcome.reply}"
-            self._reason = Unavailable(outcome.step, Hint.CONNECT, code=outcome.code, reply=reply)
-        else:
-            self._failures = 0
+    def blame(self, outcome: Outcome) -> None:
+        """Keep what is said of mails that will not be tried because connections break again and again."""
+        reply = f"the connection broke at {outcome.step} again and again; the last time: {outcome.reply}"
+        self._reason = Unavailable(outcome.step, Hint.CONNECT, code=outcome.code, reply=reply)
 
     def deferred(self, mail: Outgoing) -> Outcome:
         """Return the outcome of a mail that nothing was tried with."""

@@ -88,6 +88,9 @@ class Templates:
                 known.update(self._closure(name))
             except FileError as error:
                 yield error
+        for folder in self._sources.folders:
+            if not folder.is_dir():
+                yield FileError(str(folder), line=None, key=None, expected="a folder of templates", found="none")
         for path, name in self._sources.own_files():
             if name not in known:
                 yield FileError(str(path), line=None, key=None, expected="the name of a template", found=name)

@@ -162,6 +162,8 @@ class Case:
     check: ChainCheck
     entries: tuple[Entry, ...]
     """Entries of the instance's chain without a gap, from the first that matters to the last."""
+    begins_at: datetime | None = None
+    """When the journal began: of what was before it knows nothing."""
     shared: tuple[Entry, ...] = ()
     """Entries of the provider's chain about windows of the whole fleet; those between them concern others."""
 
@@ -169,6 +171,11 @@ class Case:
     def sound(self) -> bool:
         """Say whether the chain is whole, and the working tables say what the journal proves."""
         return self.check.fault is None and not any(window.contradictions for window in self.windows)
+
+    @property
+    def begins_late(self) -> bool:
+        """Say whether a part of the month lies before the journal."""
+        return self.begins_at is not None and utc(self.begins_at) > utc(self.span.start)
 
     @property
     def over(self) -> bool:

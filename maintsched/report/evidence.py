@@ -262,8 +262,9 @@ def evidence_json(case: Case) -> str:
         "availability": _availability(case.availability),
         "journal": {
             "chain": case.check.chain,
+            "begins_at": _at(case.begins_at) if case.begins_at else None,
             "checked_entries": case.check.entries,
-            "fault": fault and {"seq": fault.seq, "what": fault.what},
+            "fault": fault and {"chain": fault.chain, "seq": fault.seq, "what": fault.what},
             "beside_heads": case.check.beside_heads,
             "entries": [_entry(each) for each in case.entries],
             "shared": [_entry(each) for each in case.shared],

@@ -21,6 +21,8 @@ CONNECT_SECONDS = 10
 """How long a server may take to answer."""
 _FULL = 2
 _WRITES = {"maintsched_writes": True}
+_WRITER = 0x6D61696E74
+"""Name of the lock that whoever writes holds on PostgreSQL."""
 _OTHERS = stat.S_IRWXG | stat.S_IRWXO
 _DRIVERS = {
     "sqlite": "sqlite",
@@ -61,10 +63,14 @@ class Store:
 
     @contextmanager
     def writing(self) -> Iterator[Connection]:
-        """Give a connection whose changes are committed together, or not at all when an error leaves the block."""
+        """Give a connection whose changes are committed together, or not at all when an error leaves the block.
+
+        There is one writer at a time, so that chains and threads are continued by one hand.
+        """
         with _spoken(self.engine.url), self.engine.connect() as connection:
             changing = connection.execution_options(**_WRITES)
             with changing.begin():
+                self._wait_for_my_turn(changing)
                 yield changing
 
     @contextmanager
@@ -74,9 +80,15 @@ class Store:
             changing = connection.execution_options(**_WRITES)
             transaction = changing.begin()
             try:
+                self._wait_for_my_turn(changing)
                 yield changing
             finally:
                 transaction.rollback()
+
+    def _wait_for_my_turn(self, connection: Connection) -> None:
+        """Wait until no other transaction writes; SQLite has done so when it began."""
+        if self.dialect == "postgresql":
+            connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _WRITER})
 
     def close(self) -> None:
         """Give all connections back."""

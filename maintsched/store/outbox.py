@@ -14,7 +14,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from maintsched.facts import Impact
 from maintsched.localtime import utc
-from maintsched.notices import TELLING, Notice, NoticeKind, Round, Telling, Terms, Thread
+from maintsched.notices import TELLING, URGENT, Notice, NoticeKind, Round, Telling, Terms, Thread
 from maintsched.store.ledger import ACTION, NOTICE, ActionKind, ActionState, insert_new, known_keys
 from maintsched.store.rows import ThreadRow
 from maintsched.store.tables import in_chunks, table_of
@@ -84,10 +84,14 @@ def _action_row(notice: Notice, now: datetime) -> dict[str, Any]:
 
 
 def give_up_at(notice: Notice) -> datetime:
-    """Return until when a notice is tried: until the start of its window, or for some days."""
-    start = notice.facts.get("window", {}).get("start")
+    """Return until when a notice is tried: until its window starts, or for some days where there is none.
+
+    What is told at once, and a cancellation, is worth telling until the window ends.
+    """
+    bound = "end" if notice.kind in URGENT or notice.kind is NoticeKind.CANCELLED else "start"
+    known = notice.facts.get("window", {}).get(bound)
     after = utc(notice.stamp) + TRIED_FOR
-    at = utc(datetime.fromisoformat(start)) if start else after
+    at = utc(datetime.fromisoformat(known)) if known else after
     return at if at > utc(notice.stamp) else after
 
 

@@ -57,6 +57,10 @@ def resend(house: House, key: str, *, now: datetime) -> StoredNotice:
         raise ChangeRefused(key, expected=expected, found=f"one that is {stored.result or stored.state}")
     notice = stored.notice
     with house.store.writing() as connection:
+        thread = read_threads(connection, {notice.subject}).get((notice.subject, notice.customer))
+        if thread is not None and thread.revision != notice.revision:
+            expected = f"a notice of revision {thread.revision}, the latest"
+            raise ChangeRefused(key, expected=expected, found=f"one of revision {notice.revision}")
         mine = (SUPPRESSION.c.customer == notice.customer) & (SUPPRESSION.c.contact == notice.contact)
         connection.execute(delete(SUPPRESSION).where(mine))
         ready = {"state": str(ActionState.READY), "not_before": now, "changed_at": now}

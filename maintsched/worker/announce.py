@@ -1,8 +1,8 @@
 """What operators do to windows: announce, confirm, choose, move, cancel. State and intent commit together (law 5)."""
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
@@ -10,7 +10,6 @@ from sqlalchemy import Connection
 
 from maintsched.announcements import (
     Announcement,
-    Change,
     WindowState,
     cancelled,
     change_between,
@@ -20,37 +19,18 @@ from maintsched.announcements import (
     require_start,
 )
 from maintsched.contract import Contract
-from maintsched.deadlines import notice_deadline
-from maintsched.due import customer_occasion, instances_by_customer, window_occasion
+from maintsched.due import instances_by_customer
 from maintsched.errors import ChangeRefused, UnknownName
 from maintsched.facts import DeclaredWindow, WindowKind
 from maintsched.journal import PROVIDER, EntryKind, Event
 from maintsched.localtime import utc
-from maintsched.notices import KIND_OF_WINDOW, NoticeKind, Occasion, Recipient, Round, make_round, people
+from maintsched.notices import KIND_OF_WINDOW, NoticeKind
 from maintsched.spans import Span
 from maintsched.store.evidence import append
-from maintsched.store.ledger import withdraw
-from maintsched.store.outbox import StoredNotice, read_notices, record
 from maintsched.store.windows import announced_by_rule, read_announcement, write_announcement
-from maintsched.windows import declared_window, schedule
+from maintsched.windows import schedule
 from maintsched.worker.house import House, Scene, read_scene
-
-
-@dataclass(frozen=True, kw_only=True)
-class Done:
-    """What a command did to a window."""
-
-    announcement: Announcement
-    change: Change | None = None
-    notices: tuple[str, ...] = ()
-    """Keys of the notices that were stored."""
-    withdrawn: tuple[str, ...] = ()
-    """Keys of notices that had not gone out, and will not any more."""
-    unreachable: tuple[str, ...] = ()
-    """Customers that have nobody to be told."""
-    not_before: datetime
-    """From when on the notices go out."""
-    previous: Span | None = None
+from maintsched.worker.telling import Done, tell, tell_told
 
 
 def announce(
@@ -83,10 +63,10 @@ def announce(
         write_announcement(connection, announcement)
         kind = NoticeKind.TENTATIVE if state is WindowState.TENTATIVE else KIND_OF_WINDOW[window.kind]
         entry = EntryKind.WINDOW_TENTATIVE if state is WindowState.TENTATIVE else EntryKind.WINDOW_ANNOUNCED
-        _write_down(connection, entry if mailed else EntryKind.WINDOW_PUBLISHED, announcement, now)
+        _write_down(connection, scene, entry if mailed else EntryKind.WINDOW_PUBLISHED, announcement, now)
         if not mailed:
             return Done(announcement=announcement, not_before=now)
-        return _tell(connection, house, scene, announcement, kind, now=now)
+        return tell(connection, house, scene, announcement, kind, now=now)
 
 
 def confirm(house: House, window: str, *, now: datetime, dry_run: bool = False) -> Done:
@@ -96,8 +76,8 @@ def confirm(house: House, window: str, *, now: datetime, dry_run: bool = False) 
         announcement = confirmed(read_announcement(connection, window))
         require_start(house.contract, announcement.window, now, hurry=announcement.hurry)
         write_announcement(connection, announcement)
-        _write_down(connection, EntryKind.WINDOW_CONFIRMED, announcement, now)
-        return _tell(connection, house, scene, announcement, NoticeKind.CONFIRMED, now=now, renews=True)
+        _write_down(connection, scene, EntryKind.WINDOW_CONFIRMED, announcement, now)
+        return tell(connection, house, scene, announcement, NoticeKind.CONFIRMED, now=now, renews=True)
 
 
 def choose(house: House, window: str, customer: str, number: int, *, now: datetime, dry_run: bool = False) -> Done:
@@ -116,8 +96,8 @@ def choose(house: House, window: str, customer: str, number: int, *, now: dateti
         write_announcement(connection, kept)
         rest = tuple(key for key in offered.window.instances if key not in mine)
         write_announcement(connection, _with_instances(offered, rest) if rest else cancelled(offered))
-        _write_down(connection, EntryKind.WINDOW_CHOSEN, taken, now, number=number)
-        return _tell(connection, house, scene, taken, NoticeKind.CONFIRMED, now=now, renews=True)
+        _write_down(connection, scene, EntryKind.WINDOW_CHOSEN, taken, now, number=number)
+        return tell(connection, house, scene, taken, NoticeKind.CONFIRMED, now=now, renews=True)
 
 
 def move(
@@ -133,15 +113,17 @@ def move(
         if reason:
             after = replace(after, window=replace(after.window, reason=reason))
         change = change_between(old.window, after.window)
-        if old.window.kind is not WindowKind.MONTHLY and change.significant:
-            require_start(contract, after.window, now, hurry=hurry or old.hurry)
-        elif utc(span.start) < utc(now):
-            require_start(contract, replace(after.window, kind=WindowKind.EMERGENCY), now, hurry="moved")
+        planned = after.window.kind is not WindowKind.EMERGENCY
+        if change.significant and planned:  # a moved window is a new announcement, with a lead of its own
+            require_start(contract, replace(after.window, kind=WindowKind.CRITICAL), now)
+        else:
+            emergency = replace(after.window, kind=WindowKind.EMERGENCY)
+            require_start(contract, emergency, now, hurry=hurry or old.hurry or ("less" if planned else ""))
         write_announcement(connection, after)
         previous = {"start": old.span.start.isoformat(), "end": old.span.end.isoformat()}
         significance = {"significance": str(change.significance), "reasons": list(change.reasons)}
-        _write_down(connection, EntryKind.WINDOW_MOVED, after, now, previous=previous, **significance)
-        done = _tell_told(
+        _write_down(connection, scene, EntryKind.WINDOW_MOVED, after, now, previous=previous, **significance)
+        done = tell_told(
             connection, house, scene, after, NoticeKind.MOVED, now=now, renews=change.significant, previous=previous
         )
         return replace(done, change=change, previous=old.span)
@@ -156,8 +138,8 @@ def cancel(house: House, window: str, *, now: datetime, reason: str, dry_run: bo
         _require_ahead(old, now, "cancel")
         after = cancelled(old)
         write_announcement(connection, after)
-        _write_down(connection, EntryKind.WINDOW_CANCELLED, after, now, why=reason)
-        return _tell_told(connection, house, scene, after, NoticeKind.CANCELLED, now=now, why=reason)
+        _write_down(connection, scene, EntryKind.WINDOW_CANCELLED, after, now, why=reason)
+        return tell_told(connection, house, scene, after, NoticeKind.CANCELLED, now=now, why=reason)
 
 
 def _transaction(house: House, dry_run: bool) -> AbstractContextManager[Connection]:
@@ -207,178 +189,10 @@ def _with_instances(announcement: Announcement, instances: tuple[str, ...]) -> A
     return replace(announcement, window=replace(announcement.window, instances=unique))
 
 
-# --- telling ---------------------------------------------------------------------------------------------------------
-
-
-def occasion_of(
-    contract: Contract, announcement: Announcement, kind: NoticeKind, now: datetime, **facts: Any
-) -> Occasion:
-    """Return why people are told of an announced window: under its account's thread, with its deadline."""
-    window = declared_window(contract, announcement.window)
-    due = notice_deadline(contract, window.kind, window.start)
-    urgent = window.kind is WindowKind.EMERGENCY
-    occasion = window_occasion(
-        window,
-        announcement.window,
-        kind,
-        now=now,
-        not_before=now if urgent else utc(now) + contract.notice.hold,
-        deadline=None if kind in (NoticeKind.CANCELLED, NoticeKind.TENTATIVE) or urgent else due.at,
-        exclusive=due.exclusive,
-        **facts,
-    )
-    if announcement.hurry:
-        occasion = replace(occasion, facts={**occasion.facts, "hurry": announcement.hurry})
-    if announcement.by_rule:
-        told = {**occasion.facts["window"], "reason": ""}
-        occasion = replace(occasion, facts={**occasion.facts, "window": told})
-    return replace(occasion, subject=announcement.thread)
-
-
-def _tell(
-    connection: Connection,
-    house: House,
-    scene: Scene,
-    announcement: Announcement,
-    kind: NoticeKind,
-    *,
-    now: datetime,
-    renews: bool = False,
-) -> Done:
-    """Tell everybody who is concerned; notices of the same thread that have not gone out yet are withdrawn."""
-    contract = house.contract
-    occasion = replace(
-        _offer(occasion_of(contract, announcement, kind, now), announcement), revises=renews, renews=renews
-    )
-    rounds, unreachable, gone = [], [], []
-    for customer, instances in instances_by_customer(scene.fleet, announcement.window.instances).items():
-        thread = scene.known.threads.get((announcement.thread, customer))
-        if thread is not None:
-            gone.extend(withdraw(connection, announcement.thread, customer, now))
-        who = people(contract, scene.fleet.customer(customer), kind)
-        if not any(each.required for each in who):
-            unreachable.append(customer)
-        if who:
-            mine = customer_occasion(contract, occasion, scene.fleet.customer(customer), instances, {})
-            rounds.append(make_round(mine, customer, who, thread))
-    return _stored(connection, announcement, rounds, now, occasion, unreachable=unreachable, gone=gone)
-
-
-def _offer(occasion: Occasion, announcement: Announcement) -> Occasion:
-    if announcement.state is not WindowState.TENTATIVE:
-        return occasion
-    offered = [
-        {"number": number, "start": span.start.isoformat(), "end": span.end.isoformat()}
-        for number, span in enumerate((announcement.span, *announcement.alternatives), start=1)
-    ]
-    return replace(occasion, facts={**occasion.facts, "alternatives": offered if len(offered) > 1 else []})
-
-
-def _tell_told(
-    connection: Connection,
-    house: House,
-    scene: Scene,
-    announcement: Announcement,
-    kind: NoticeKind,
-    *,
-    now: datetime,
-    renews: bool = False,
-    **facts: Any,
-) -> Done:
-    """Tell exactly those who were told of a window, or may have been.
-
-    Who was not told yet is told of the new time as if it had been the first; of a cancelled window they hear nothing.
-    """
-    contract, subject = house.contract, announcement.thread
-    occasion = replace(occasion_of(contract, announcement, kind, now, **facts), revises=True, renews=renews)
-    rounds: list[Round] = []
-    gone: list[str] = []
-    for customer, stored in _by_customer(read_notices(connection, subjects={subject})).items():
-        told = {each.notice.contact for each in stored if each.maybe_told}
-        gone.extend(withdraw(connection, subject, customer, now))
-        if customer not in {each.key for each in scene.fleet.customers}:
-            continue
-        owner = scene.fleet.customer(customer)
-        living = {each.key for each in owner.contacts}
-        who = [Recipient(contact, _was_required(stored, contact)) for contact in sorted(told & living)]
-        anew = () if kind is NoticeKind.CANCELLED else people(contract, owner, kind)
-        fresh = [each for each in anew if each.contact not in told]
-        thread = scene.known.threads.get((subject, customer))
-        instances = _instances_of(scene, announcement, customer, stored)
-        if (who or (fresh and stored)) and instances:
-            mine = customer_occasion(contract, occasion, owner, instances, {})
-            first = _first_kind(announcement)
-            kinds = {each.contact: first for each in fresh}
-            rounds.append(make_round(mine, customer, [*who, *fresh], thread, kinds=kinds))
-    return _stored(connection, announcement, rounds, now, occasion, unreachable=[], gone=gone)
-
-
-def _first_kind(announcement: Announcement) -> NoticeKind:
-    """Return the kind that tells of a window for the first time."""
-    if announcement.state is WindowState.TENTATIVE:
-        return NoticeKind.TENTATIVE
-    return KIND_OF_WINDOW[announcement.window.kind]
-
-
-def _instances_of(
-    scene: Scene, announcement: Announcement, customer: str, stored: Collection[StoredNotice]
-) -> list[str]:
-    """Return the customer's instances that its people were told of, as far as they still exist."""
-    named = {key for each in stored for key in each.instances}
-    mine = instances_by_customer(scene.fleet, sorted(named)).get(customer, [])
-    wanted = announcement.window.instances
-    return [key for key in mine if not wanted or key in wanted]
-
-
-def _was_required(stored: Iterable[StoredNotice], contact: str) -> bool:
-    return any(each.notice.required for each in stored if each.notice.contact == contact)
-
-
-def _by_customer(stored: Iterable[StoredNotice]) -> dict[str, list[StoredNotice]]:
-    found: dict[str, list[StoredNotice]] = {}
-    for each in stored:
-        found.setdefault(each.notice.customer, []).append(each)
-    return found
-
-
-def _stored(
-    connection: Connection,
-    announcement: Announcement,
-    rounds: list[Round],
-    now: datetime,
-    occasion: Occasion,
-    *,
-    unreachable: list[str],
-    gone: list[str],
-) -> Done:
-    keys = record(connection, rounds, now)
-    if gone:
-        withdrawn = read_notices(connection, keys=set(gone))
-        append(connection, [event for each in withdrawn for event in withdrawal(each, now)])
-    return Done(
-        announcement=announcement,
-        notices=tuple(keys),
-        withdrawn=tuple(gone),
-        unreachable=tuple(unreachable),
-        not_before=occasion.not_before,
-    )
-
-
-def withdrawal(stored: StoredNotice, now: datetime) -> list[Event]:
-    """Return what the journal says of a notice that was overtaken before it went out."""
-    notice = stored.notice
-    data = {"notice": notice.key, "customer": notice.customer, "contact": notice.contact, "revision": notice.revision}
-    chains = stored.instances
-    return [
-        Event(chain=chain, at=now, kind=EntryKind.NOTICE_WITHDRAWN, subject=notice.subject, data=data)
-        for chain in chains
-    ]
-
-
 def _write_down(
-    connection: Connection, kind: EntryKind, announcement: Announcement, now: datetime, **more: Any
+    connection: Connection, scene: Scene, kind: EntryKind, announcement: Announcement, now: datetime, **more: Any
 ) -> None:
-    """Write what was done to a window into the chain of each of its instances; a whole fleet has one entry."""
+    """Write what was done to a window into the chain of each of its instances."""
     window, span = announcement.window, announcement.span
     data: Mapping[str, Any] = {
         "start": span.start.isoformat(),
@@ -390,5 +204,5 @@ def _write_down(
         **({"hurry": announcement.hurry} if announcement.hurry else {}),
         **more,
     }
-    chains = window.instances or (PROVIDER,)
+    chains = window.instances or tuple(scene.fleet.owners) or (PROVIDER,)
     append(connection, [Event(chain=each, at=now, kind=kind, subject=announcement.id, data=data) for each in chains])

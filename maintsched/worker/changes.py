@@ -18,7 +18,7 @@ from maintsched.store.fleets import read_fleet
 from maintsched.store.outbox import StoredNotice, read_notices, read_tellings, read_threads
 from maintsched.store.windows import read_announcement, read_announcements
 from maintsched.windows import schedule
-from maintsched.worker.announce import Done
+from maintsched.worker.telling import Done
 from maintsched.worker.budget import Cost, cost_of
 from maintsched.worker.house import House, read_scene
 

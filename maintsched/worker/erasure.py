@@ -9,7 +9,7 @@ from contextlib import closing
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from sqlalchemy import Connection, String, Text, cast, delete, func, select, text, update
+from sqlalchemy import Connection, Text, cast, delete, func, select, text, update
 from sqlalchemy.exc import DBAPIError
 
 from maintsched.errors import UnknownName, printable
@@ -26,7 +26,8 @@ from maintsched.worker.departure import withdraw_of_contacts
 SUPPRESSION = table_of(SuppressionRow)
 REWRITTEN = ("contact", "consent", "suppression", "notice")
 """Tables that may have held personal data of a contact."""
-LOCK_SECONDS = 30
+PATIENCE_SECONDS = 30
+"""How long other programs are waited for."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,7 +65,9 @@ def _kept(connection: Connection, customer: str, contact: str) -> KeptContact:
     return found
 
 
-def erase(store: Store, customer: str, contact: str, *, now: datetime) -> Erasure:
+def erase(
+    store: Store, customer: str, contact: str, *, now: datetime, patience_seconds: int = PATIENCE_SECONDS
+) -> Erasure:
     """Erase name, address and salt of a contact; write down by key that it was done; clean the database's file.
 
     Given again, it only cleans the file once more. Raises `UnknownName` for a contact that nobody has.
@@ -75,7 +78,7 @@ def erase(store: Store, customer: str, contact: str, *, now: datetime) -> Erasur
             done = Erasure(customer=customer, contact=contact, erased_at=kept.erased_at, again=True)
         else:
             done = _erased(connection, customer, contact, kept.email, now)
-    return replace(done, unclean=_clean(store))
+    return replace(done, unclean=_clean(store, patience_seconds))
 
 
 def _erased(connection: Connection, customer: str, contact: str, email: str, now: datetime) -> Erasure:
@@ -130,7 +133,7 @@ def _columns_with(connection: Connection, address: str) -> list[str]:
     found = []
     for table in Row.metadata.sorted_tables:
         for column in table.columns:
-            if isinstance(column.type, String) or column.type.python_type in (dict, list):
+            if column.type.python_type in (str, dict, list):
                 holds = func.lower(cast(column, Text)).contains(address.lower(), autoescape=True)
                 if connection.execute(select(text("1")).select_from(table).where(holds).limit(1)).first():
                     found.append(f"{table.name}.{column.name}")
@@ -140,26 +143,29 @@ def _columns_with(connection: Connection, address: str) -> list[str]:
 # --- the bytes --------------------------------------------------------------------------------------------------------
 
 
-def _clean(store: Store) -> str:
+def _clean(store: Store, patience_seconds: int) -> str:
     """Let the database write its files anew, without what was erased; return why it could not, or nothing."""
     try:
-        return _clean_sqlite(store) if store.dialect == "sqlite" else _clean_postgresql(store)
+        clean = _clean_sqlite if store.dialect == "sqlite" else _clean_postgresql
+        return clean(store, patience_seconds)
     except (sqlite3.OperationalError, DBAPIError) as error:
         reason = getattr(error, "orig", None) or error
         return printable(str(reason).strip().splitlines()[0])
 
 
-def _clean_sqlite(store: Store) -> str:
+def _clean_sqlite(store: Store, patience_seconds: int) -> str:
     with closing(store.engine.raw_connection()) as connection:  # VACUUM runs in no transaction
+        connection.detach()  # so that nobody else gets one with another patience
         cursor = connection.cursor()
+        cursor.execute(f"PRAGMA busy_timeout = {1000 * patience_seconds}")
         cursor.execute("VACUUM")
         busy, *_ = cursor.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
     return "another program is reading the database" if busy else ""
 
 
-def _clean_postgresql(store: Store) -> str:
+def _clean_postgresql(store: Store, patience_seconds: int) -> str:
     with store.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
-        connection.execute(text(f"SET lock_timeout = '{LOCK_SECONDS}s'"))
+        connection.execute(text(f"SET lock_timeout = '{patience_seconds}s'"))
         for table in REWRITTEN:  # with the samples that the planner took of their columns
             connection.execute(text(f'VACUUM (FULL, ANALYZE) "{table}"'))
         connection.execute(text("RESET lock_timeout"))

@@ -23,7 +23,7 @@ from pathlib import Path
 
 from sqlalchemy import Connection, select, tuple_
 
-from maintsched.errors import FileError, show
+from maintsched.errors import FileError, InvalidValue, show
 from maintsched.intake.config import Config
 from maintsched.journal import PROVIDER, EntryKind, Event, Fault, Head
 from maintsched.store.engine import Store
@@ -117,8 +117,11 @@ def write_heads(path: Path, epoch: str, heads: Mapping[str, Head]) -> None:
     """Append those of `heads` that are ahead of what the file says; make the file where there is none.
 
     A head never goes back: what a chain once ended in stays known. Another `epoch` than the file's begins it anew: only
-    for commands with which an operator begins one. Passes use `keep_heads`, which looks first.
+    for commands with which an operator begins one. Passes use `keep_heads`, which looks first: written without looking,
+    the heads of an older copy that has grown past them would take the place of the evidence against it.
     """
+    if not _EPOCH_LINE.fullmatch(f"epoch {epoch}"):
+        raise InvalidValue("epoch", expected=f"{2 * EPOCH_BYTES} hexadecimal digits", found=epoch)
     with _locked(path) as descriptor:
         _add(path, descriptor, _known(path, descriptor), epoch, heads)
 

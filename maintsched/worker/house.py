@@ -117,6 +117,7 @@ def read_scene(connection: Connection, contract: Contract, now: datetime) -> Sce
         notices=frozenset(read_keys(connection, subjects | others)),
         told=told,
         breaches=frozenset(known_of_kind(connection, ActionKind.BREACH)),
+        subjects={each.id: each.thread for each in announcements if each.origin is not None},
     )
     return Scene(fleet=fleet, facts=facts, announcements=announcements, told=told, known=known, outages=outages)
 

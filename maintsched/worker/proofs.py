@@ -163,6 +163,7 @@ class _Facts:
     announcements: tuple[Announcement, ...]
     told: Told
     entries: tuple[Entry, ...]
+    begins_at: datetime | None
 
 
 def read_case(
@@ -185,14 +186,16 @@ def read_case(
         if instance not in fleet.owners and instance not in heads(connection, {instance}):
             raise UnknownName("INSTANCE", found=instance, known=sorted(fleet.owners))
         entries: list[Entry] = []
-        check = check_chain(connection, instance, kept.heads.get(instance) if kept else None, keep=entries)
+        outside = kept.heads if kept else {}
+        check = check_chain(connection, instance, outside.get(instance), keep=entries)
         moved = moved_from(entries, span)
         announcements = tuple(
             each
             for each in read_announcements(connection)
             if living(each, instance) and (each.span.overlaps(span) or each.id in moved)
         )
-        shared = _shared(connection, announcements)
+        shared, fault = _shared(connection, announcements, outside.get(PROVIDER))
+        check = replace(check, fault=check.fault or fault)
         facts = _Facts(
             contract=contract,
             owner=fleet.owners.get(instance),
@@ -203,6 +206,7 @@ def read_case(
             now=now,
             announcements=announcements,
             told=_told(connection, contract, announcements),
+            begins_at=_begins_at(connection),
             entries=tuple(sorted((*shared, *entries), key=lambda each: utc(each.at))),
         )
         windows = tuple(sorted(_windows(connection, facts), key=lambda each: utc(each.start)))
@@ -250,8 +254,15 @@ def _case(
         else None,
         check=check,
         entries=stretch(entries, facts.span, subjects),
+        begins_at=facts.begins_at,
         shared=shared,
     )
+
+
+def _begins_at(connection: Connection) -> datetime | None:
+    """Return when the journal began: the provider's chain is begun with the database."""
+    first = select(JOURNAL.c.at).where(JOURNAL.c.chain == PROVIDER, JOURNAL.c.seq == 1)
+    return connection.execute(first).scalar_one_or_none()
 
 
 def _subscription(facts: _Facts) -> Span | None:
@@ -264,12 +275,20 @@ def _subscription(facts: _Facts) -> Span | None:
     return Span(start=first, end=max(first, last, key=utc))
 
 
-def _shared(connection: Connection, announcements: Iterable[Announcement]) -> tuple[Entry, ...]:
-    """Return the provider's entries about windows that are for the whole fleet; others may name other customers."""
-    subjects = sorted({each.id for each in announcements if not each.window.instances})
-    found = select(JOURNAL).where(JOURNAL.c.chain == PROVIDER, JOURNAL.c.subject.in_(subjects)).order_by(JOURNAL.c.seq)
-    entries = (entry_from_row(row) for row in connection.execute(found).mappings())
-    return tuple(each for each in entries if each.kind in WINDOWS and not each.data.get("instances"))
+def _shared(
+    connection: Connection, announcements: Iterable[Announcement], kept: Head | None
+) -> tuple[tuple[Entry, ...], Fault | None]:
+    """Return the provider's entries about windows that are for the whole fleet, and the first fault of its chain.
+
+    Its other entries may name other customers. The chain is read only where such a window is among `announcements`.
+    """
+    subjects = {each.id for each in announcements if not each.window.instances}
+    if not subjects:
+        return (), None
+    entries: list[Entry] = []
+    check = check_chain(connection, PROVIDER, kept, keep=entries)
+    mine = (each for each in entries if each.subject in subjects and each.kind in WINDOWS)
+    return tuple(each for each in mine if not each.data.get("instances")), check.fault
 
 
 def _told(connection: Connection, contract: Contract, announcements: Collection[Announcement]) -> Told:
@@ -315,13 +334,17 @@ def _effect(facts: _Facts, announcement: Announcement) -> Availability | None:
 
 
 def _of_the_rule(connection: Connection, facts: _Facts) -> Iterator[WindowCase]:
-    """Return the windows of the rule that were never announced, as far as the instance would have taken part."""
+    """Return the windows of the rule that were never announced, as far as the instance would have taken part.
+
+    Of those before the journal began nothing is known.
+    """
     instance = facts.instance
     if instance is None or not instance.managed:
         return
     subscribed = _subscription(facts)
     announced = {each.id for each in read_announcements(connection) if living(each, facts.key)}
-    for window in monthly_windows(facts.contract, facts.span.start, facts.span.end):
+    since = max(facts.span.start, facts.begins_at or facts.span.start, key=utc)
+    for window in monthly_windows(facts.contract, min(since, facts.span.end, key=utc), facts.span.end):
         if window.id not in announced and (subscribed is None or window.start in subscribed):
             yield rule_case(facts.contract, window, facts.entries, now=facts.now)
 

@@ -20,7 +20,7 @@ from maintsched.store.outbox import record
 from maintsched.store.tables import FACTS_VERSION, LAST_PASS, read_meta, write_meta
 from maintsched.store.windows import keep_windows
 from maintsched.worker.alerts import Alert, record_alerts
-from maintsched.worker.house import House, Scene, read_scene
+from maintsched.worker.house import LOOKBACK, House, Scene, read_scene
 from maintsched.worker.reports import next_report, report_rounds
 
 PLANNED = "planned"
@@ -75,6 +75,7 @@ def plan_ahead(house: House, connection: Connection, scene: Scene, now: datetime
     """Return the plan from the last pass on: windows that began since then were perhaps missed."""
     last = read_meta(connection, LAST_PASS)
     since = min(utc(now), datetime.fromisoformat(last)) if last else utc(now)
+    since = max(since, utc(now) - LOOKBACK)  # of older windows the scene holds no proof
     span = horizon(house, since, now)
     return make_plan(house.contract, scene.fleet, scene.facts, span, now=now)
 

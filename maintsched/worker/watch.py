@@ -43,7 +43,7 @@ def _waiting(connection: Connection, until: datetime) -> list[tuple[str, str, da
     wanted = (
         select(NOTICE.c.key, NOTICE.c.subject, NOTICE.c.deadline)
         .join(ACTION, ACTION.c.key == NOTICE.c.key)
-        .where(and_(ACTION.c.kind == ActionKind.NOTICE, states, ACTION.c.attempt > 0))
+        .where(and_(ACTION.c.kind == ActionKind.NOTICE, states, NOTICE.c.result.is_not(None)))
         .where(NOTICE.c.deadline.is_not(None), NOTICE.c.deadline <= until)
         .order_by(NOTICE.c.key)
     )

@@ -82,7 +82,7 @@ def _facts(contract: Contract, kind: NoticeKind, start: datetime) -> dict[str, A
     }
     row = {"instance": "specimen-prod", "percent": "99.9 %", "counted": "0 min", "allowed": "3 h", "met": True}
     day = start.date().isoformat()
-    return {
+    facts: dict[NoticeKind, dict[str, Any]] = {
         NoticeKind.OUTAGE_BEGUN: {"outage": {"instance": "specimen-prod", "begin": begin, "end": None}},
         NoticeKind.OUTAGE_ENDED: {
             "outage": {"instance": "specimen-prod", "begin": begin, "end": over, "note": "a disk"}
@@ -119,7 +119,8 @@ def _facts(contract: Contract, kind: NoticeKind, start: datetime) -> dict[str, A
         NoticeKind.OPERATOR_ALERT: {
             "alert": {"title": "a specimen", "lines": ["one", "two"], "way_out": "nothing", "clause": "-"}
         },
-    }[kind]
+    }
+    return facts[kind]
 
 
 def _window_facts(contract: Contract, kind: NoticeKind, start: datetime, end: datetime) -> dict[str, Any]:
