@@ -28,6 +28,7 @@ from maintsched.notices import (
     people,
 )
 from maintsched.plan import Plan, PlanWindow
+from maintsched.readings import MonthlyProof
 from maintsched.releases import RunningDeferral
 from maintsched.support import handover_due
 from maintsched.windows import Window
@@ -357,7 +358,8 @@ def _hands_over(contract: Contract, instance: Instance, now: datetime) -> bool:
 def _breaches(plan: Plan, fleet: Fleet, known: Known, now: datetime) -> Iterator[Breach]:
     for planned in plan.windows:
         window, (notice, *_) = planned.window, planned.notices
-        if window.kind is WindowKind.EMERGENCY or not notice.missed_at(now):
+        said = plan.contract.monthly.proof is MonthlyProof.CONTRACT and planned.declared is None
+        if window.kind is WindowKind.EMERGENCY or said or not notice.missed_at(now):
             continue
         for customer, instances in instances_by_customer(fleet, planned.instances).items():
             late = [key for key in instances if _is_late(known.told.get((window.id, key)), planned)]

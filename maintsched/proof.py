@@ -2,7 +2,7 @@
 
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from maintsched.announcements import Announcement, WindowState
 from maintsched.contract import Contract
@@ -10,6 +10,8 @@ from maintsched.facts import DeclaredWindow, Maintenance
 from maintsched.fleet import Fleet
 from maintsched.localtime import utc
 from maintsched.notices import Telling, Thread, announced_at
+from maintsched.readings import MonthlyProof
+from maintsched.windows import schedule
 
 Told = Mapping[tuple[str, str], datetime]
 """When the customer was told, by window and instance."""
@@ -40,6 +42,25 @@ def told_by_instance(
                 at = announced_at(contract, instance, thread.lead, known)
                 if at is not None:
                     told[announcement.id, instance] = at
+    return told
+
+
+SAID_AHEAD = timedelta(days=31)
+"""How long ahead a window counts as told that the contract itself announces."""
+
+
+def told_by_contract(
+    contract: Contract, instances: Collection[str], announcements: Iterable[Announcement]
+) -> dict[tuple[str, str], datetime]:
+    """Return what the contract itself announced, where `monthly.proof` says so: windows of the rule that stayed put."""
+    if contract.monthly.proof is not MonthlyProof.CONTRACT:
+        return {}
+    rule = schedule(contract)
+    told: dict[tuple[str, str], datetime] = {}
+    for each in announcements:
+        window = rule.window(each.id) if each.by_rule and each.state is WindowState.CONFIRMED else None
+        if window is not None and utc(window.start) == utc(each.span.start) and utc(each.span.end) <= utc(window.end):
+            told |= {(each.id, instance): utc(window.start) - SAID_AHEAD for instance in instances}
     return told
 
 

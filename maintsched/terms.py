@@ -391,9 +391,11 @@ class Clauses:
     reaction: str
     remote_access: str
     told: str
+    own_backup: str = ""
+    """That customers back up before updates (clause 7.1 of intrexx-paas); empty: none says so."""
 
     def __post_init__(self) -> None:
         """Refuse what cannot be cited on one line of a mail."""
         settle_fields(self)
         for each in fields(self):
-            require_text(each.name, getattr(self, each.name))
+            require_text(each.name, getattr(self, each.name), empty=each.name == "own_backup")

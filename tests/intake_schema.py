@@ -238,7 +238,7 @@ CONTRACT = table(
     ),
     components=some(key),
     packages=some(key),
-    clauses=table(CLAUSES, **dict.fromkeys(CLAUSES.split(), text)),
+    clauses=table(CLAUSES, **dict.fromkeys(CLAUSES.split(), text), own_backup=text_or_empty),
     monthly=table(
         "rule time duration reminder",
         rule=lambda raw, value: isinstance(raw, str),  # with its anchor, below

@@ -69,6 +69,7 @@ def context(kind: NoticeKind, language: Language, **changed: Any) -> dict[str, A
         "late": False,
         "clause": "2.4.3.1",
         "contract": "Intrexx PaaS",
+        "backup_clause": "7.1",
     }
     specific: dict[str, Any] = {
         "window": {

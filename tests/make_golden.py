@@ -16,7 +16,9 @@ def main(chosen: list[str]) -> None:
         before, after = path.read_bytes() if path.exists() else b"", mail(name).data
         if before != after:
             path.write_bytes(after)
-            sys.stdout.writelines(f"{line}\n" for line in [f"== {name}", *(differences(before, after) if before else [])])
+            sys.stdout.writelines(
+                f"{line}\n" for line in [f"== {name}", *(differences(before, after) if before else [])]
+            )
 
 
 if __name__ == "__main__":

@@ -214,6 +214,7 @@ def context(
         "contact": {"name": "Eva Beispiel"},
         "late": late,
         "clause": clauses[0],
+        "backup_clause": contract().clauses.own_backup,
         "contract": contract().title,
     }
 

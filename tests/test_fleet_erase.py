@@ -69,7 +69,9 @@ def bytes_of(store):
     with store.engine.connect() as connection:
         tables = connection.execute(text("SELECT tablename FROM pg_tables WHERE schemaname = 'public'")).scalars().all()
         found = [connection.execute(text(f'SELECT t::text FROM "{table}" t')).scalars().all() for table in tables]
-        found.append(connection.execute(text("SELECT s::text FROM pg_stats s WHERE schemaname = 'public'")).scalars().all())
+        found.append(
+            connection.execute(text("SELECT s::text FROM pg_stats s WHERE schemaname = 'public'")).scalars().all()
+        )
     return json.dumps(found, ensure_ascii=False).encode()
 
 

@@ -12,8 +12,8 @@ from maintsched.cli.options import present
 from maintsched.worker.clock import read_clock
 
 if TYPE_CHECKING:
-    from maintsched.worker.telling import Done
     from maintsched.worker.house import House
+    from maintsched.worker.telling import Done
 
 MANY = 20
 """Notices that go out without asking."""

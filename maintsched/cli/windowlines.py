@@ -13,8 +13,8 @@ from maintsched.report.datewords import DateWords
 from maintsched.report.words import Words
 
 if TYPE_CHECKING:
-    from maintsched.worker.telling import Done
     from maintsched.worker.house import House
+    from maintsched.worker.telling import Done
 
 NAMES_SHOWN = 8
 

@@ -236,7 +236,10 @@ class Connection:
         return options
 
     def _rcpt_options(self, mail: Outgoing) -> list[str]:
-        return ["NOTIFY=FAILURE,DELAY", f"ORCPT=rfc822;{xtext(mail.recipient)}"] if self.offers("dsn") else []
+        if not self.offers("dsn"):
+            return []
+        wanted = "SUCCESS,FAILURE,DELAY" if mail.receipt else "FAILURE,DELAY"
+        return [f"NOTIFY={wanted}", f"ORCPT=rfc822;{xtext(mail.recipient)}"]
 
     async def _reset(self) -> None:
         """Make the server forget a refused mail; where it does not answer, the next mail needs a new conversation."""

@@ -56,6 +56,8 @@ class Outgoing:
     recipient: str
     envid: str
     """Comes back in delivery reports (RFC 3461): 1 to 100 printable ASCII characters without spaces."""
+    receipt: bool = False
+    """Whether a report is asked for once it lies in the recipient's mailbox."""
     data: bytes
     """Header and body. Lines that do not end in CRLF are made to; dots are stuffed on the way."""
 

@@ -200,9 +200,14 @@ def _write_down(
         "previous": None,
         "reason": window.reason,
         "impact": str(window.impact),
-        "instances": list(window.instances),
         **({"hurry": announcement.hurry} if announcement.hurry else {}),
         **more,
     }
     chains = window.instances or tuple(scene.fleet.owners) or (PROVIDER,)
-    append(connection, [Event(chain=each, at=now, kind=kind, subject=announcement.id, data=data) for each in chains])
+    events = []
+    for chain in chains:
+        owner = scene.fleet.owners.get(chain)
+        mine = [] if owner is None else [each.key for each in owner.instances]  # no customer reads of another's
+        named = [key for key in mine if not window.instances or key in window.instances]
+        events.append(Event(chain=chain, at=now, kind=kind, subject=announcement.id, data={**data, "instances": named}))
+    append(connection, events)

@@ -13,6 +13,7 @@ from maintsched.facts import DeclaredWindow, Maintenance
 from maintsched.localtime import Period, utc
 from maintsched.proof import maintenance_of
 from maintsched.worker.house import Scene
+from maintsched.worker.reports import subscribed
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,9 +55,10 @@ def cost_of(contract: Contract, scene: Scene, window: DeclaredWindow, *, now: da
         extra = Maintenance(start=window.span.start, end=window.span.end, announced_at=now)
         outages = [each.outage for each in scene.outages if each.outage.instance == key]
         for month in months_of(contract, window):
+            paid = subscribed(contract, scene.fleet.instance(key), month)
             at = max(utc(now), utc(window.span.end))
-            before = availability(contract, month, outages, known, now=at)
-            after = availability(contract, month, outages, [*known, extra], now=at)
+            before = availability(contract, month, outages, known, now=at, subscription=paid)
+            after = availability(contract, month, outages, [*known, extra], now=at, subscription=paid)
             found.append(Cost(instance=key, month=month, before=before, after=after))
     return found
 

@@ -12,15 +12,15 @@ from maintsched.deadlines import classify, notice_deadline, shortfall
 from maintsched.errors import UnknownName
 from maintsched.facts import WindowKind
 from maintsched.localtime import Elapsed, utc
-from maintsched.proof import told_by_instance
+from maintsched.proof import told_by_contract, told_by_instance
 from maintsched.spans import Span
 from maintsched.store.fleets import read_fleet
 from maintsched.store.outbox import StoredNotice, read_notices, read_tellings, read_threads
 from maintsched.store.windows import read_announcement, read_announcements
 from maintsched.windows import schedule
-from maintsched.worker.telling import Done
 from maintsched.worker.budget import Cost, cost_of
 from maintsched.worker.house import House, read_scene
+from maintsched.worker.telling import Done
 
 
 def free_key(connection: Connection, kind: WindowKind, start: datetime) -> str:
@@ -129,8 +129,11 @@ def _with_told(house: House, connection: Connection, announcements: Iterable[Ann
     listed, contract = list(announcements), house.contract
     subjects = {each.thread for each in listed}
     threads, tellings = read_threads(connection, subjects), read_tellings(connection, subjects)
-    told = told_by_instance(contract, listed, threads, tellings)
     owners = read_fleet(connection).owners
+    told = {
+        **told_by_instance(contract, listed, threads, tellings),
+        **told_by_contract(contract, owners, listed),
+    }
     rows = []
     for each in listed:
         instances = each.window.instances or tuple(owners)

@@ -9,7 +9,7 @@ from maintsched.store.evidence import append
 from maintsched.store.ledger import ACTION, NOTICE, ActionState
 from maintsched.store.outbox import StoredNotice, read_notices
 from maintsched.store.tables import in_chunks
-from maintsched.worker.announce import withdrawal
+from maintsched.worker.telling import withdrawal
 
 
 def withdraw_of_contacts(connection: Connection, people: Collection[tuple[str, str]], now: datetime) -> list[str]:

@@ -9,7 +9,7 @@ from contextlib import closing
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from sqlalchemy import Connection, Text, cast, delete, func, select, text, update
+from sqlalchemy import Connection, Text, case, cast, delete, func, select, text, update
 from sqlalchemy.exc import DBAPIError
 
 from maintsched.errors import UnknownName, printable
@@ -129,14 +129,13 @@ def _blank_traces(connection: Connection, customer: str, contact: str, email: st
 
 
 def _columns_with(connection: Connection, address: str) -> list[str]:
-    """Return the columns whose texts hold `address`, in whatever case."""
+    """Return the columns whose values hold `address`, in whatever case."""
     found = []
     for table in Row.metadata.sorted_tables:
-        for column in table.columns:
-            if column.type.python_type in (str, dict, list):
-                holds = func.lower(cast(column, Text)).contains(address.lower(), autoescape=True)
-                if connection.execute(select(text("1")).select_from(table).where(holds).limit(1)).first():
-                    found.append(f"{table.name}.{column.name}")
+        holds = (func.lower(cast(each, Text)).contains(address.lower(), autoescape=True) for each in table.columns)
+        counted = select(*(func.max(case((each, 1), else_=0)) for each in holds))
+        hits = connection.execute(counted).one()
+        found += [f"{table.name}.{column.name}" for column, hit in zip(table.columns, hits, strict=True) if hit]
     return found
 
 
@@ -165,7 +164,7 @@ def _clean_sqlite(store: Store, patience_seconds: int) -> str:
 
 def _clean_postgresql(store: Store, patience_seconds: int) -> str:
     with store.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
-        connection.execute(text(f"SET lock_timeout = '{patience_seconds}s'"))
+        connection.execute(text(f"SET lock_timeout = {max(1, 1000 * patience_seconds)}"))
         for table in REWRITTEN:  # with the samples that the planner took of their columns
             connection.execute(text(f'VACUUM (FULL, ANALYZE) "{table}"'))
         connection.execute(text("RESET lock_timeout"))

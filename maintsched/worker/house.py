@@ -16,7 +16,7 @@ from maintsched.intake.config import Config
 from maintsched.localtime import utc
 from maintsched.mail.outcomes import Mailer
 from maintsched.mail.templates import Templates
-from maintsched.proof import Told, declared_windows, told_by_instance
+from maintsched.proof import Told, declared_windows, told_by_contract, told_by_instance
 from maintsched.store.declared import (
     KeptOutage,
     freezes_in_force,
@@ -99,7 +99,10 @@ def read_scene(connection: Connection, contract: Contract, now: datetime) -> Sce
     deferrals = tuple(each for each in read_deferrals(connection) if each.instance in fleet.owners)
     subjects = {each.thread for each in announcements} | {each.id for each in announcements}
     threads = read_threads(connection, subjects)
-    told = told_by_instance(contract, announcements, threads, read_tellings(connection, subjects))
+    told = {
+        **told_by_instance(contract, announcements, threads, read_tellings(connection, subjects)),
+        **told_by_contract(contract, fleet.owners, announcements),
+    }
     others = {deferral_subject(each.instance, each.release) for each in deferrals}
     others |= {f"instance/{each.key}" for each in fleet.instances() if each.ends_on is not None}
     outages = read_outages(connection, since=since)

@@ -14,6 +14,7 @@ from maintsched.mail.compose import compose
 from maintsched.mail.letter import Composed
 from maintsched.mail.outcomes import Outcome, Outgoing, Result, Step
 from maintsched.notices import NoticeKind
+from maintsched.readings import NoticeProof
 from maintsched.store.evidence import append
 from maintsched.store.ledger import ActionState, Marked, mark
 from maintsched.store.outbox import StoredNotice, read_notices
@@ -33,6 +34,8 @@ class Prepared:
     addressee: Addressee | None = None
     composed: Composed | None = None
     problem: str = ""
+    receipt: bool = False
+    """Whether a report of delivery is asked for, because only that proves anything (`notice.proof` = delivered)."""
 
     @property
     def outgoing(self) -> Outgoing:
@@ -40,7 +43,12 @@ class Prepared:
         assert self.composed is not None  # noqa: S101 - only composed notices are sent
         mail = self.composed
         return Outgoing(
-            key=self.stored.key, sender=mail.sender, recipient=mail.recipient, envid=mail.envid, data=mail.data
+            key=self.stored.key,
+            sender=mail.sender,
+            recipient=mail.recipient,
+            envid=mail.envid,
+            receipt=self.receipt,
+            data=mail.data,
         )
 
 
@@ -69,7 +77,8 @@ def _prepared(
     origin = first.get((notice.subject, notice.customer, notice.contact))
     try:
         letter = letter_of(house.contract, house.config, stored, addressee, origin)
-        return Prepared(stored=stored, addressee=addressee, composed=compose(letter, house.templates))
+        receipt = house.contract.notice.proof is NoticeProof.DELIVERED
+        return Prepared(stored=stored, addressee=addressee, composed=compose(letter, house.templates), receipt=receipt)
     except MaintschedError as error:
         return Prepared(stored=stored, addressee=addressee, problem=str(error))
 

@@ -186,6 +186,7 @@ def _context(
         "contact": {"name": addressee.contact.name},
         "late": notice.late,
         "clause": _clause(contract, notice.facts),
+        "backup_clause": contract.clauses.own_backup,
         "contract": contract.title,
     }
 

@@ -11,11 +11,11 @@ from maintsched.availability import Availability, availability, month_span
 from maintsched.contract import Contract
 from maintsched.errors import UnknownName, printable
 from maintsched.facts import Maintenance
-from maintsched.fleet import Customer, Instance, active_span
+from maintsched.fleet import Customer, Instance
 from maintsched.intake.config import ProviderConfig
 from maintsched.journal import PROVIDER, START, Entry, Fault, Head, first_fault
 from maintsched.localtime import utc
-from maintsched.proof import Told, maintenance_of, told_by_instance
+from maintsched.proof import Told, maintenance_of, told_by_contract, told_by_instance
 from maintsched.report.casefile import (
     WINDOWS,
     Case,
@@ -39,6 +39,7 @@ from maintsched.store.outbox import StoredNotice, read_notices, read_tellings, r
 from maintsched.store.windows import read_announcements
 from maintsched.windows import monthly_windows
 from maintsched.worker.heads import KeptHeads, epoch_faults
+from maintsched.worker.reports import subscribed
 
 ROWS_AT_ONCE = 1000
 """Entries that are held at once while a chain is read."""
@@ -205,7 +206,7 @@ def read_case(
             span=span,
             now=now,
             announcements=announcements,
-            told=_told(connection, contract, announcements),
+            told=_told(connection, contract, instance, announcements),
             begins_at=_begins_at(connection),
             entries=tuple(sorted((*shared, *entries), key=lambda each: utc(each.at))),
         )
@@ -267,12 +268,7 @@ def _begins_at(connection: Connection) -> datetime | None:
 
 def _subscription(facts: _Facts) -> Span | None:
     """Return the part of the month that the instance was subscribed for."""
-    if facts.instance is None:
-        return None
-    start, end = active_span(facts.contract, facts.instance)
-    first = max(start or facts.span.start, facts.span.start, key=utc)
-    last = min(end or facts.span.end, facts.span.end, key=utc)
-    return Span(start=first, end=max(first, last, key=utc))
+    return None if facts.instance is None else subscribed(facts.contract, facts.instance, facts.month)
 
 
 def _shared(
@@ -291,11 +287,13 @@ def _shared(
     return tuple(each for each in mine if not each.data.get("instances")), check.fault
 
 
-def _told(connection: Connection, contract: Contract, announcements: Collection[Announcement]) -> Told:
+def _told(connection: Connection, contract: Contract, instance: str, announcements: Collection[Announcement]) -> Told:
     subjects = {each.thread for each in announcements}
-    return told_by_instance(
-        contract, announcements, read_threads(connection, subjects), read_tellings(connection, subjects)
-    )
+    threads, tellings = read_threads(connection, subjects), read_tellings(connection, subjects)
+    return {
+        **told_by_instance(contract, announcements, threads, tellings),
+        **told_by_contract(contract, (instance,), announcements),
+    }
 
 
 def _windows(connection: Connection, facts: _Facts) -> Iterator[WindowCase]:

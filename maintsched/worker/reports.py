@@ -12,6 +12,7 @@ from maintsched.fleet import Customer, Instance, active_span
 from maintsched.localtime import Elapsed, Period, start_of_day, utc
 from maintsched.notices import NoticeKind, Occasion, Round, make_round, people
 from maintsched.proof import maintenance_of
+from maintsched.spans import Span
 from maintsched.store.outbox import read_threads
 from maintsched.support import support_hours
 from maintsched.worker.house import Scene
@@ -87,7 +88,17 @@ def measure(contract: Contract, scene: Scene, instance: Instance, month: str, no
     """Return the availability of an instance in a month, by what is known at `now`."""
     outages = [each.outage for each in scene.outages if each.outage.instance == instance.key]
     maintenance = maintenance_of(instance.key, scene.announcements, scene.told)
-    return availability(contract, month, outages, maintenance, now=now)
+    return availability(
+        contract, month, outages, maintenance, now=now, subscription=subscribed(contract, instance, month)
+    )
+
+
+def subscribed(contract: Contract, instance: Instance, month: str) -> Span:
+    """Return the part of a month that an instance is subscribed for."""
+    span, (start, end) = month_span(contract, month), active_span(contract, instance)
+    first = max(start or span.start, span.start, key=utc)
+    last = min(end or span.end, span.end, key=utc)
+    return Span(start=first, end=max(first, last, key=utc))
 
 
 def _row(instance: str, measured: Availability) -> dict[str, Any]:

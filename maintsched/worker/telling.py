@@ -2,7 +2,7 @@
 
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy import Connection
@@ -10,11 +10,12 @@ from sqlalchemy import Connection
 from maintsched.announcements import Announcement, Change, WindowState
 from maintsched.contract import Contract
 from maintsched.deadlines import notice_deadline
-from maintsched.due import customer_occasion, instances_by_customer, window_occasion
+from maintsched.due import customer_occasion, instances_by_customer, window_occasion, work_of
 from maintsched.facts import WindowKind
 from maintsched.journal import EntryKind, Event
 from maintsched.localtime import utc
 from maintsched.notices import KIND_OF_WINDOW, NoticeKind, Occasion, Recipient, Round, make_round, people
+from maintsched.plan import make_plan
 from maintsched.spans import Span
 from maintsched.store.evidence import append
 from maintsched.store.ledger import withdraw
@@ -81,6 +82,7 @@ def tell(
         _offer(contract, occasion_of(contract, announcement, kind, now), announcement), revises=renews, renews=renews
     )
     rounds, unreachable, gone = [], [], []
+    work = _work(contract, scene, announcement, now)
     for customer, instances in instances_by_customer(scene.fleet, announcement.window.instances).items():
         thread = scene.known.threads.get((announcement.thread, customer))
         if thread is not None:
@@ -89,9 +91,19 @@ def tell(
         if not any(each.required for each in who):
             unreachable.append(customer)
         if who:
-            mine = customer_occasion(contract, occasion, scene.fleet.customer(customer), instances, {})
+            mine = customer_occasion(contract, occasion, scene.fleet.customer(customer), instances, work)
             rounds.append(make_round(mine, customer, who, thread))
     return _stored(connection, announcement, rounds, now, occasion, unreachable=unreachable, gone=gone)
+
+
+def _work(contract: Contract, scene: Scene, announcement: Announcement, now: datetime) -> dict[str, dict[str, Any]]:
+    """Return what goes into a window by the plan, so that its notices can say so."""
+    others = (window for window in scene.facts.windows if window.id != announcement.id)
+    facts = replace(scene.facts, windows=(*others, announcement.window))
+    span = Span(start=announcement.span.start, end=utc(announcement.span.start) + timedelta(microseconds=1))
+    plan = make_plan(contract, scene.fleet, facts, span, now=now)
+    found = (work_of(planned) for planned in plan.windows if planned.window.id == announcement.id)
+    return next(found, {})
 
 
 def _offer(contract: Contract, occasion: Occasion, announcement: Announcement) -> Occasion:

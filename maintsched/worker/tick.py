@@ -14,7 +14,7 @@ from maintsched.worker.bounces import read_bounces
 from maintsched.worker.dispatch import Delivered, LocalDispatch
 from maintsched.worker.house import House
 from maintsched.worker.record import Recorded, record_due
-from maintsched.worker.watch import Heartbeat, leave_heartbeat, shortened, warn_of_margins
+from maintsched.worker.watch import Heartbeat, keep_the_heads, leave_heartbeat, shortened, warn_of_margins
 
 ROUNDS_MAX = 5
 """How often a pass looks for notices that arose from sending others, such as alerts."""
@@ -37,13 +37,16 @@ class TickReport:
     results: Counter[str] = field(default_factory=Counter)
     problems: list[str] = field(default_factory=list)
     bounces: int = 0
+    faults: list[str] = field(default_factory=list)
+    """Where the journal is behind what was written before."""
     waiting: int = 0
     """Notices that were due and are not done."""
 
     @property
     def exit_code(self) -> ExitCode:
         """The exit code of the pass."""
-        if self.recorded.breaches or self.bounces or self.results["refused"] or self.results["unsendable"]:
+        looked_at = (self.recorded.breaches, self.bounces, self.faults)
+        if any(looked_at) or self.results["refused"] or self.results["unsendable"]:
             return ExitCode.OPERATOR
         if self.results["deferred"] or self.results["uncertain"] or self.waiting:
             return ExitCode.AGAIN
@@ -99,6 +102,8 @@ def _look_back(house: House, report: TickReport, *, now: datetime) -> None:
     with house.store.reading() as connection:
         report.waiting = due_count(connection, now)
     report.problems.extend(f"promise broken: {key}" for key in report.recorded.breaches)
+    report.faults = keep_the_heads(house, now=now)
+    report.problems.extend(report.faults)
     beat = Heartbeat(
         at=now,
         exit_code=int(report.exit_code),

@@ -16,7 +16,7 @@ from maintsched.store.evidence import heads
 from maintsched.store.ledger import ACTION, NOTICE, ActionKind, ActionState
 from maintsched.store.tables import EPOCH, read_meta
 from maintsched.worker.alerts import Alert, record_alerts
-from maintsched.worker.heads import heads_path, write_heads
+from maintsched.worker.heads import heads_path, keep_heads
 from maintsched.worker.house import House
 
 
@@ -60,11 +60,26 @@ class Heartbeat:
     problems: tuple[str, ...]
 
 
+def keep_the_heads(house: House, *, now: datetime) -> list[str]:
+    """Write down outside the database where the chains end; a database that is behind is told of, not written over."""
+    faults = [f"{fault.chain}: {fault.what}" for fault in keep_heads(house.store, heads_path(house.config))]
+    if faults:
+        alert = Alert(
+            key=f"heads/{faults[0]}",
+            subject="heads",
+            title="The journal is behind what was written before",
+            lines=tuple(faults),
+            way_out="Was an old copy of the database restored? `maintsched doctor` and `evidence verify` say more.",
+        )
+        with house.store.writing() as connection:
+            record_alerts(connection, house.contract, [alert], now)
+    return faults
+
+
 def leave_heartbeat(house: House, beat: Heartbeat) -> None:
-    """Write the heads of all chains to their file outside the database, and the heartbeat to its own."""
+    """Write the heartbeat to its file, if one is configured."""
     with house.store.reading() as connection:
         epoch, current = read_meta(connection, EPOCH) or "", heads(connection)
-    write_heads(heads_path(house.config), epoch, current)
     path = house.config.worker.heartbeat_file
     if path is not None:
         record = {

@@ -112,8 +112,8 @@ class Wording:
         return None if at is None else self.moment(at)
 
     def day(self, day: str) -> Moment:
-        """Return a date in words, as the moment at which it begins in the contract's zone."""
-        return self.moment(start_of_day(date.fromisoformat(day), self.contract.zone))
+        """Return a date in words, as the moment at which it begins for the reader: a date is the same for everybody."""
+        return self.moment(start_of_day(date.fromisoformat(day), self.zone))
 
     def duration(self, start: str, end: str) -> str:
         """Return the time between two instants in words."""

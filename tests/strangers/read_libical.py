@@ -101,11 +101,11 @@ def read(calendar: str) -> dict[str, Any]:
         "status": code(event, "STATUS"),
         "summary": texts(event, "SUMMARY")[0],
         "description": texts(event, "DESCRIPTION")[0],
-        "url": (texts(event, "URL") or [None])[0],
-        "organizer": people(event, "ORGANIZER")[0],
+        "url": next(iter(texts(event, "URL")), None),
+        "organizer": next(iter(people(event, "ORGANIZER")), []),
         "attendees": people(event, "ATTENDEE"),
         "extra": extra(event),
-        "objections": [] if allowed else ["refused by its rules"] + texts(whole, "X-LIC-ERROR") + texts(event, "X-LIC-ERROR"),
+        "objections": [*([] if allowed else ["refused"]), *texts(whole, "X-LIC-ERROR"), *texts(event, "X-LIC-ERROR")],
     }
 
 

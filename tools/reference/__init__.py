@@ -16,7 +16,7 @@ def tidy(page: str) -> str:
         if code or len(line) <= WIDTH or line.startswith(("|", "#", "```")):
             lines.append(line)
         else:
-            indent = "  " if line.startswith("- ") else ""
+            indent = " " * (line.index("- ") + 2) if line.lstrip().startswith("- ") else ""
             lines += textwrap.wrap(
                 line, WIDTH, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False
             )

@@ -16,7 +16,8 @@ maintsched [--version] [--help] COMMAND [OPTIONS] [ARGUMENTS]
 ```
 
 - Data go to stdout, everything else to stderr.
-- Exit code 0: done. 1: refused or failed, with one line that says what, where and the way out. 2: wrong usage.
+- Exit code 0: done. 1: refused or failed, with one line that says what, where and the way out. 2: wrong usage. 75, of
+  [`maintsched worker`](#maintsched-worker) only: something is left to be [tried again](../how-to/run-the-worker.md).
 - `-h` and `--help` work everywhere. `--version` prints the version.
 - Every option can be set by the environment variable that stands beside it; the option on the command line wins.
   Options that may be repeated take several values from their variable: files separated by `:`, as in `PATH`, names of
@@ -30,49 +31,72 @@ maintsched [--version] [--help] COMMAND [OPTIONS] [ARGUMENTS]
 DATES = """\
 ## Dates on the command line
 
-`--from`, `--to` and `--now` take a date in any of these forms. A date without a time begins at 00:00 in the contract's
-zone.
+`--from`, `--to`, `--start`, `--end`, `--alternative`, `--ordered` and `--now` take a date in any of these forms. A date
+without a time begins at 00:00 in the contract's zone.
 
 - ISO date, instant or month: `2026-12-01`, `2026-12-01T17:00+01:00`, `2026-12`
 - written date, the month in English or German, whole or short, in any case: `'1 Dec 2026'`, `'Dec 1, 2026'`,
   `'1 December 2026'`, `'1. Dezember 2026'`, `1.12.2026`
-- distance from now: `now`, `today`, `tomorrow`, `yesterday`, `'in 3 days'`, `'in 2 weeks'`, `'in 1 month'`; in German
+- any of these dates with a time of day behind it: `'2026-12-08 19:00'`, `'tomorrow 9:30'`, `'8.12.2026 19:00 Uhr'`. It
+  is that of the contract's zone; where clocks go back it is the earlier of the two
+- distance from now: `now`, `'in 2 hours'`, `'in 90 min'`, `today`, `tomorrow`, `yesterday`, `'in 3 days'`, `'in 2 weeks'`, `'in 1 month'`; in German
   `heute`, `morgen`, `gestern`, `'in 3 Tagen'`, `'in 2 Wochen'`, `'in 1 Monat'`
-- ISO duration: `P3M`, `P2W`, `-P7D`; for `--to` from the day of `--from`, else from now. With a time part, `PT72H` or
-  `P1DT12H`, it leads to an instant: first the days on the calendar, at the same time of day, then the hours elapsed
+- ISO duration: `P3M`, `P2W`, `-P7D`; for `--to` and `--end` from the day of `--from` or `--start`, else from now. With a
+  time part, `PT72H` or `P1DT12H`, it leads to an instant: first the days on the calendar, at the same time of day, then
+  the hours elapsed
 - ISO interval, for `--from` only: `2026-12-01/2027-03-01`, `2026-12-01/P3M`, `P3M/2027-03-01`
 
-A time of day without an offset, such as `2026-12-01T17:00`, is refused: it names no instant.
+An instant in ISO form needs its offset: `2026-12-01T17:00` is refused.
+
+`--duration`, `--for` and `--every` take a length: `2h`, `'90 min'`, `'1 h 30 min'`, `PT2H`.
 """
 
 HIDDEN = """\
 `--help` does not list `--now`. It takes another instant for the present one: for tests, for the examples of these
-pages, and to ask what a plan would have said, or will say, at another time.
+pages, and to ask what a command would have said, or will say, at another time. What is done with it is done: a notice
+that is stored with `--now` of tomorrow waits until then.
 """
 
 
 def page() -> str:
     """Return the page."""
-    context = click.Context(main)
-    found = {name: main.get_command(context, name) for name in COMMANDS}
-    parts = [_command(name, command) for name, command in found.items() if command is not None]
+    parts = [_section(name, command) for name, command in all_commands().items()]
     return tidy("\n".join([NOTE, INTRO + _contents(), *parts, HIDDEN, DATES]))
 
 
+def all_commands() -> dict[str, click.Command]:
+    """Return all commands in the order of the flow; those of a group, such as "window move", follow it."""
+    found: dict[str, click.Command] = {}
+    context = click.Context(main)
+    for name in COMMANDS:
+        command = main.get_command(context, name)
+        assert command is not None
+        found[name] = command
+        if isinstance(command, click.Group):
+            found |= {f"{name} {each.name}": each for each in command.commands.values()}
+    return found
+
+
 def _contents() -> str:
-    lines = [f"- [`maintsched {name}`](#maintsched-{name}): {text}" for name, text in COMMANDS.items()]
+    lines = []
+    for name, command in all_commands().items():
+        link = f"[`maintsched {name}`](#maintsched-{name.replace(' ', '-')})"
+        first, _, _ = " ".join((command.help or "").split("\n\n")[0].split()).partition(". ")
+        lines.append(f"  - {link}: {first.rstrip('.')}." if " " in name else f"- {link}: {COMMANDS[name]}")
     return "\n".join(lines) + "\n"
 
 
-def _command(name: str, command: click.Command) -> str:
-    arguments = [each for each in command.params if isinstance(each, click.Argument)]
+def _section(name: str, command: click.Command) -> str:
+    """Return the section of a command; a group has no options of its own."""
+    context = click.Context(command)
+    arguments = [each.make_metavar(context) for each in command.params if isinstance(each, click.Argument)]
+    usage = " ".join(["maintsched", name, "[OPTIONS]", *arguments])
     options = [each for each in command.params if isinstance(each, click.Option)]
-    usage = " ".join(
-        ["maintsched", name, "[OPTIONS]", *(each.make_metavar(click.Context(command)) for each in arguments)]
-    )
-    rows = [_row(each) for each in options]
-    head = ["| option | variable | default | meaning |", "|---|---|---|---|"]
-    return "\n".join([f"## `maintsched {name}`\n", f"```text\n{usage}\n```\n", _help(command), *head, *rows, ""])
+    table = ["| option | variable | default | meaning |", "|---|---|---|---|", *(_row(each) for each in options)]
+    if isinstance(command, click.Group):
+        usage, table = f"maintsched {name} COMMAND [OPTIONS] [ARGUMENTS]", []
+    mark = "###" if " " in name else "##"
+    return "\n".join([f"{mark} `maintsched {name}`\n", f"```text\n{usage}\n```\n", _help(command), *table, ""])
 
 
 def _help(command: click.Command) -> str:
