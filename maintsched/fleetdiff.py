@@ -3,7 +3,7 @@
 The order of a file is no part of that: a fleet whose customers merely stand in another order is the same one.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Set
 from dataclasses import dataclass, fields, is_dataclass, replace
 from datetime import date, datetime, time
 from enum import StrEnum
@@ -11,6 +11,7 @@ from functools import cached_property
 from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo
 
+from maintsched.facts import DeclaredWindow, Facts, Freeze
 from maintsched.fleet import Contact, Customer, Fleet, Instance
 from maintsched.localtime import utc
 from maintsched.version import Version
@@ -238,6 +239,45 @@ def _with_rest(customer: Customer, old: Customer | None, placed: set[str]) -> Cu
 def _without(customer: Customer, placed: set[str]) -> Customer:
     instances = tuple(instance for instance in customer.instances if instance.key not in placed)
     return customer if len(instances) == len(customer.instances) else replace(customer, instances=instances)
+
+
+# --- what remains -----------------------------------------------------------------------------------------------------
+
+
+def facts_of(fleet: Fleet, facts: Facts) -> Facts:
+    """Return the facts as far as `fleet` has what they name: a fleet changes, what was declared for it does not.
+
+    What named only what is not there any more is left out: without names it would be for everything.
+    """
+    customers = {customer.key for customer in fleet.customers}
+    return replace(
+        facts,
+        windows=tuple(_windows_of(fleet, facts)),
+        freezes=tuple(_freezes_of(fleet, customers, facts)),
+        deferrals=tuple(each for each in facts.deferrals if each.instance in fleet.owners),
+        outages=tuple(each for each in facts.outages if each.instance is None or each.instance in fleet.owners),
+        consents=tuple(each for each in facts.consents if each.instance in fleet.owners),
+        track_switches=tuple(each for each in facts.track_switches if each.instance in fleet.owners),
+    )
+
+
+def _windows_of(fleet: Fleet, facts: Facts) -> Iterator[DeclaredWindow]:
+    for window in facts.windows:
+        instances = tuple(key for key in window.instances if key in fleet.owners)
+        if instances == window.instances:
+            yield window
+        elif instances:
+            yield replace(window, instances=instances)
+
+
+def _freezes_of(fleet: Fleet, customers: Set[str], facts: Facts) -> Iterator[Freeze]:
+    for freeze in facts.freezes:
+        named = tuple(key for key in freeze.customers if key in customers)
+        instances = tuple(key for key in freeze.instances if key in fleet.owners)
+        if (named, instances) == (freeze.customers, freeze.instances):
+            yield freeze
+        elif named or instances:
+            yield replace(freeze, customers=named, instances=instances)
 
 
 # --- saying it --------------------------------------------------------------------------------------------------------

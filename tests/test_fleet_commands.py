@@ -3,95 +3,22 @@
 import json
 import os
 import pty
-import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
-from databases import address
 
 from maintsched.cli import main
 from maintsched.store.evidence import chains
 from maintsched.store.fleets import read_fleet
-
-NOW = "2026-11-23T09:00:00+01:00"
-CONFIG = """
-database = "{database}"
-fleet = "fleet.toml"
-
-[mail]
-host = "localhost"
-tls = "none"
-sender = "us@hosting.example"
-
-[provider]
-name = "Hosting"
-domain = "hosting.example"
-contact = "support@hosting.example"
-"""
-FLEET = """
-[[customer]]
-key = "acme"
-name = "ACME GmbH"
-language = "de"
-package = "premium"
-contact = [{ key = "eva", name = "Eva Muster", email = "eva@acme.example", roles = ["system_responsible"] }]
-
-[[customer.instance]]
-key = "acme-prod"
-host = "10.0.0.5"
-url = "https://acme.example"
-versions = { intrexx = "12.0.3" }
-
-[[customer.instance]]
-key = "acme-test"
-host = "10.0.0.6"
-environment = "test"
-
-[[customer]]
-key = "birch"
-name = "Birch Ltd"
-language = "en"
-package = "premium"
-contact = [{ key = "ops", name = "Operations", email = "ops@birch.example", roles = ["system_responsible"] }]
-instance = [{ key = "birch-prod", host = "10.0.0.7" }]
-
-[[release]]
-version = "12.1.0"
-class = "major"
-available_at = 2026-11-09T09:00:00+01:00
-
-[[deferral]]
-instance = "acme-prod"
-release = "12.1.0"
-until = 2027-04-01
-"""
-FREEZE = """
-[[freeze]]
-key = "year-end"
-start = 2026-12-18
-end = 2027-01-07
-reason = "annual accounts"
-customers = ["acme"]
-"""
-
-
-@pytest.fixture(autouse=True)
-def _quiet(tmp_path, monkeypatch):
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    for name in list(os.environ):
-        if name.startswith("MAINTSCHED_"):
-            monkeypatch.delenv(name)
+from tests.homes import NOW, open_home
 
 
 @pytest.fixture
-def home(store, tmp_path, monkeypatch):
-    """A folder with a configuration, a fleet file and a database."""
-    (tmp_path / "maintsched.toml").write_text(CONFIG.format(database=address(store)))
-    (tmp_path / "fleet.toml").write_text(FLEET + FREEZE)
-    monkeypatch.chdir(tmp_path)
-    return store
+def home(migrated_file, tmp_path, monkeypatch):
+    with open_home(migrated_file, tmp_path, monkeypatch) as store:
+        yield store
 
 
 def run(*args, code=0):
@@ -189,19 +116,19 @@ def test_without_a_terminal_many_changes_want_yes(home):
 
 
 @pytest.mark.parametrize(("answer", "code"), [("y", 0), ("n", 1)])
-def test_at_a_terminal_it_asks(home, answer, code):
+def test_at_a_terminal_it_asks(home, monkeypatch, capfd, answer, code):
     sync()
     change("10.0.0", "10.1.0")
     ours, theirs = pty.openpty()
     os.write(ours, f"{answer}\n".encode())
-    command = [sys.executable, "-m", "maintsched", "fleet", "sync", "--now", NOW]
-    done = subprocess.run(command, stdin=theirs, capture_output=True, text=True, check=False)
+    with os.fdopen(theirs) as terminal:
+        monkeypatch.setattr(sys, "stdin", terminal)
+        with pytest.raises(SystemExit) as ended:
+            main(["fleet", "sync", "--now", NOW])
     os.close(ours)
-    os.close(theirs)
-    assert done.returncode == code, done.stderr
-    assert (
-        "3 of 7 are changed or removed: acme-prod (changed), acme-test (changed), birch-prod (changed)" in done.stderr
-    )
+    assert ended.value.code == code
+    asked = "3 of 7 are changed or removed: acme-prod (changed), acme-test (changed), birch-prod (changed)"
+    assert asked in capfd.readouterr().err
     assert written(home)[0].instance("acme-prod").host == ("10.1.0.5" if code == 0 else "10.0.0.5")
 
 
@@ -235,21 +162,20 @@ def test_customers_are_listed(home):
 
 def test_a_customer_is_shown_with_what_is_ahead_of_it(home):
     sync()
+    ahead = "monthly/2026-12, Tue 1 Dec 2026, 17:00 – 21:00 CET: not told yet, due before Tue 24 Nov 2026, 00:00 CET"
     assert run("show", "acme", "--now", NOW).stdout.splitlines() == [
         "acme  ACME GmbH, package premium, language de",
         "  contact eva: Eva Muster <eva@acme.example>, system_responsible, Europe/Berlin",
         "  instance acme-prod, prod of acme",
         "    on 10.0.0.5, https://acme.example",
-        "    track steady, intrexx 12.0.3",
-        "    next window monthly/2026-12, Tue 1 Dec 2026, 17:00 – 21:00 CET: "
-        "not told yet, due before Tue 24 Nov 2026, 00:00 CET",
+        "    track silent, intrexx 12.0.3",
+        f"    next window {ahead}",
         "    freeze year-end until Thu 7 Jan 2027, 00:00 CET: minor, major (annual accounts)",
         "    deferral of 12.1.0 until Thu 1 Apr 2027, 00:00 CEST, goes in with monthly/2027-04",
         "  instance acme-test, test of acme",
         "    on 10.0.0.6, https://acme-test.example",
-        "    track steady",
-        "    next window monthly/2026-12, Tue 1 Dec 2026, 17:00 – 21:00 CET: "
-        "not told yet, due before Tue 24 Nov 2026, 00:00 CET",
+        "    track silent",
+        f"    next window {ahead}",
         "    freeze year-end until Thu 7 Jan 2027, 00:00 CET: minor, major (annual accounts)",
     ]
 

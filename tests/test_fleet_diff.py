@@ -1,15 +1,16 @@
 """What makes one fleet another: the laws of the difference, and of taking it over."""
 
 from dataclasses import replace
-from datetime import date, time
+from datetime import UTC, date, datetime, time
 from typing import Any
 from zoneinfo import ZoneInfo
 
 from hypothesis import given
 from hypothesis import strategies as st
 
+from maintsched.facts import Consent, DeclaredWindow, Facts, Freeze, Outage, WindowKind
 from maintsched.fleet import BackupRule, CalendarMethod, Contact, Customer, Fleet, Instance, Language
-from maintsched.fleetdiff import Change, FleetDiff, How, Thing, diff, merged, plain
+from maintsched.fleetdiff import Change, FleetDiff, How, Thing, diff, facts_of, merged, plain
 from maintsched.version import Version
 
 KEYS = ["a", "b", "c"]
@@ -195,6 +196,28 @@ def test_the_same_zone_read_twice_is_no_change():
         return Fleet(customers=(own,))
 
     assert not diff(with_zone(ZoneInfo("Europe/Berlin")), with_zone(ZoneInfo.no_cache("Europe/Berlin")))
+
+
+def test_facts_keep_the_names_that_are_there_and_go_when_none_is_left():
+    start, end = datetime(2027, 1, 1, tzinfo=UTC), datetime(2027, 1, 2, tzinfo=UTC)
+
+    def frozen(key: str, *instances: str, customers: tuple[str, ...] = ()) -> Freeze:
+        return Freeze(key=key, start=start, end=end, reason="r", instances=instances, customers=customers)
+
+    def window(key: str, *instances: str) -> DeclaredWindow:
+        return DeclaredWindow(key=key, kind=WindowKind.CRITICAL, start=start, end=end, reason="r", instances=instances)
+
+    facts = Facts(
+        windows=(window("all"), window("some", "i0", "gone"), window("none", "gone")),
+        freezes=(frozen("all"), frozen("some", "gone", customers=("a", "b")), frozen("none", "gone", customers=("b",))),
+        outages=(Outage(start=start), Outage(start=start, instance="i0"), Outage(start=start, instance="gone")),
+        consents=tuple(Consent(instance=each, given_by="x", given_at=start) for each in ("i0", "gone")),
+    )
+    left = facts_of(fleet_of(1), facts)
+    assert left.windows == (window("all"), window("some", "i0"))
+    assert left.freezes == (frozen("all"), frozen("some", customers=("a",)))
+    assert [each.instance for each in left.outages] == [None, "i0"]
+    assert [each.instance for each in left.consents] == ["i0"]
 
 
 def test_whatever_is_removed_makes_a_difference_one_to_look_at():

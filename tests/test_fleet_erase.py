@@ -6,7 +6,6 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 from sqlalchemy import text, update
-from worlds import contract
 
 from maintsched.errors import ChangeRefused, UnknownName
 from maintsched.facts import Consent, Facts, Freeze
@@ -20,6 +19,7 @@ from maintsched.store.ledger import ACTION, NOTICE, ActionState, claim
 from maintsched.store.outbox import read_notices, record
 from maintsched.worker.erasure import erase
 from maintsched.worker.sync import sync_fleet
+from tests.worlds import contract
 
 NOW = datetime(2026, 11, 23, 8, tzinfo=UTC)
 DAY = timedelta(days=1)

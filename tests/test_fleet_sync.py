@@ -5,8 +5,6 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from databases import sqlite_store
-from worlds import contract
 
 from maintsched.announcements import Announcement
 from maintsched.errors import ChangeRefused, UnknownName
@@ -26,6 +24,8 @@ from maintsched.fleet import Contact, Customer, Fleet, Instance, Language
 from maintsched.fleetdiff import How, Thing, diff
 from maintsched.journal import PROVIDER, EntryKind, first_fault
 from maintsched.notices import NoticeKind, Occasion, Recipient, make_round
+from maintsched.plan import make_plan
+from maintsched.spans import Span
 from maintsched.store.declared import KeptOutage, read_deferrals, read_freezes, read_releases, write_outage
 from maintsched.store.evidence import chains, entries_of
 from maintsched.store.fleets import address_hash, kept_contacts, read_fleet
@@ -34,7 +34,10 @@ from maintsched.store.outbox import read_notices, record
 from maintsched.store.windows import write_announcement
 from maintsched.version import Version
 from maintsched.worker.freezes import add_freeze, finish_freeze
+from maintsched.worker.house import read_scene
 from maintsched.worker.sync import compare_fleet, sync_fleet
+from tests.databases import sqlite_store
+from tests.worlds import contract
 
 NOW = datetime(2026, 11, 23, 8, tzinfo=UTC)
 DAY = timedelta(days=1)
@@ -242,6 +245,9 @@ def test_what_has_ended_does_not_keep_anything_from_being_removed(store):
     sync(store, Fleet(customers=(BIRCH,)), prune=True)
     assert [each.key for each in fleet_in(store).customers] == ["birch"]
     assert not sync(store, Fleet(customers=(BIRCH,)))
+    with store.reading() as connection:
+        scene = read_scene(connection, CONTRACT, NOW)
+    assert make_plan(CONTRACT, scene.fleet, scene.facts, Span(start=NOW - 9 * DAY, end=LATE), now=NOW).windows
 
 
 def test_notices_to_people_and_about_instances_that_are_gone_do_not_go_out(store):

@@ -1,34 +1,26 @@
 """`maintsched freeze`: entered, listed and ended from the command line, with evidence for every instance it covers."""
 
 import json
-import os
 
 import pytest
 from click.testing import CliRunner
-from databases import address
-from test_fleet_commands import CONFIG, FLEET
 
 from maintsched.cli import main
 from maintsched.journal import PROVIDER, EntryKind
 from maintsched.store.declared import freezes_in_force, read_freezes
 from maintsched.store.evidence import chains, entries_of
+from tests.homes import NOW, open_home
 
-NOW = "2026-11-23T09:00:00+01:00"
 REASON = ("--reason", "annual accounts")
 
 
 @pytest.fixture(autouse=True)
-def home(store, tmp_path, monkeypatch):
-    """A folder with a configuration, and a database with a fleet."""
-    for name in list(os.environ):
-        if name.startswith("MAINTSCHED_"):
-            monkeypatch.delenv(name)
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    (tmp_path / "maintsched.toml").write_text(CONFIG.format(database=address(store)))
-    (tmp_path / "fleet.toml").write_text(FLEET)
-    monkeypatch.chdir(tmp_path)
-    assert CliRunner().invoke(main, ["fleet", "sync", "--now", NOW]).exit_code == 0
-    return store
+def home(migrated_file, tmp_path, monkeypatch):
+    with open_home(migrated_file, tmp_path, monkeypatch) as store:
+        path = tmp_path / "fleet.toml"
+        path.write_text(path.read_text().partition("[[freeze]]")[0])
+        assert CliRunner().invoke(main, ["fleet", "sync", "--now", NOW]).exit_code == 0
+        yield store
 
 
 def run(*args, code=0, now=NOW):
@@ -53,11 +45,12 @@ def entries(store, *kinds):
 
 
 def test_a_freeze_is_entered_and_names_the_windows_it_lies_over(home):
+    over = "freeze year-end (annual accounts) keeps minor, major changes out until 2027-01-07 00:00"
     found = add("--from", "18.12.2026", "--to", "7 Jan 2027", "--customer", "acme", "--key", "year-end")
     assert found.stdout.splitlines() == [
         "freeze year-end, ahead: 2026-12-18 00:00 CET to 2027-01-07 00:00 CET, minor, major",
         "  customer acme: 2 instances; annual accounts",
-        "  over monthly/2027-01: freeze year-end (annual accounts) keeps minor, major changes out until 2027-01-07 00:00",
+        f"  over monthly/2027-01: {over}",
     ]
     added = EntryKind.FREEZE_ADDED
     assert entries(home, added) == [(key, added, "freeze/year-end") for key in ("acme-prod", "acme-test")]

@@ -290,6 +290,17 @@ def test_every_pass_leaves_a_heartbeat_and_the_heads_outside_the_database(home, 
     assert beat.stat().st_mode & 0o777 == 0o600
 
 
+def test_the_operator_hears_once_a_day_that_the_worker_is_there_where_that_is_asked_for(home):
+    worker = replace(home.house.config.worker, heartbeat_mail=True)
+    home.house.config = replace(home.house.config, worker=worker)
+    home.tick()
+    home.tick(NOW + timedelta(hours=1))
+    home.tick(NOW + timedelta(days=1))
+    beats = [mail for mail in home.mailer.mails if "heartbeat" in mail.key]
+    assert len(beats) == 2
+    assert {mail.recipient for mail in beats} == {"support@hosting.example"}
+
+
 def test_every_chain_holds_after_all_of_this(home):
     home.mailer.answer = lambda mail: Result.REFUSED if mail.key == KEY else Result.ACCEPTED
     home.tick()

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Hashable, Iterable, Sequence
 from dataclasses import replace
-from datetime import datetime
 from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, delete
@@ -10,12 +9,11 @@ from sqlalchemy import Connection, delete
 from maintsched.errors import ChangeRefused
 from maintsched.facts import Consent, Deferral, Facts, Freeze, Release, TrackSwitch
 from maintsched.fleet import Fleet
-from maintsched.fleetdiff import Change, FleetDiff, Owned, Thing, change_of
+from maintsched.fleetdiff import Change, FleetDiff, Owned, Thing, change_of, facts_of
 from maintsched.localtime import utc
 from maintsched.store.declared import (
     CONSENT,
     TRACK_SWITCH,
-    KeptFreeze,
     read_consents,
     read_deferrals,
     read_freezes,
@@ -158,28 +156,24 @@ def write_synced(connection: Connection, found: FleetDiff) -> None:
             kind.write(connection, values)
 
 
-def known_facts(connection: Connection, fleet: Fleet, changes: Iterable[Change], now: datetime) -> Facts:
-    """Return the facts with `changes`: those of instances that are there, and the freezes that have not ended."""
-    together: dict[Thing, dict[Hashable, Any]] = {
-        thing: {kind.identity(each): each for each in kind.read(connection)} for thing, kind in _KINDS.items()
-    }
-    over = {each.freeze.key for each in read_freezes(connection) if _is_over(each, now)}
+def known_facts(connection: Connection, fleet: Fleet, changes: Iterable[Change]) -> Facts:
+    """Return the facts with `changes`, those of the database as far as `fleet` has what they name."""
+    kept = Facts(
+        releases=read_releases(connection),
+        deferrals=read_deferrals(connection),
+        freezes=tuple(_frozen(connection)),
+        consents=read_consents(connection),
+        track_switches=read_track_switches(connection),
+    )
+    kept = facts_of(fleet, kept)
+    together = {thing: {kind.identity(each): each for each in kind.of(kept)} for thing, kind in _KINDS.items()}
     for change in changes:
         together[change.thing][_KINDS[change.thing].identity(change.after)] = change.after
-        over.discard(change.key if change.thing is Thing.FREEZE else "")
     values = {thing: tuple(each.values()) for thing, each in together.items()}
     return Facts(
         releases=values[Thing.RELEASE],
-        deferrals=_living(fleet, values[Thing.DEFERRAL]),
-        freezes=tuple(each for each in values[Thing.FREEZE] if each.key not in over),
-        consents=_living(fleet, values[Thing.CONSENT]),
-        track_switches=_living(fleet, values[Thing.TRACK_SWITCH]),
+        deferrals=values[Thing.DEFERRAL],
+        freezes=values[Thing.FREEZE],
+        consents=values[Thing.CONSENT],
+        track_switches=values[Thing.TRACK_SWITCH],
     )
-
-
-def _is_over(kept: KeptFreeze, now: datetime) -> bool:
-    return kept.ended_at is not None or utc(kept.freeze.end) <= utc(now)
-
-
-def _living(fleet: Fleet, facts: Iterable[Any]) -> tuple[Any, ...]:
-    return tuple(each for each in facts if each.instance in fleet.owners)

@@ -93,7 +93,7 @@ def _worked_out(
     _require_not_erased(connection, found)
     check_fleet(contract, after)
     changes = synced_facts(connection, facts)
-    check_facts(contract, after, known_facts(connection, after, changes, now))
+    check_facts(contract, after, known_facts(connection, after, changes))
     return _Sync(before=before, after=after, diff=replace(found, changes=(*found.changes, *changes)))
 
 

@@ -14,7 +14,14 @@ from maintsched.worker.bounces import read_bounces
 from maintsched.worker.dispatch import Delivered, LocalDispatch
 from maintsched.worker.house import House
 from maintsched.worker.record import Recorded, record_due
-from maintsched.worker.watch import Heartbeat, keep_the_heads, leave_heartbeat, shortened, warn_of_margins
+from maintsched.worker.watch import (
+    Heartbeat,
+    keep_the_heads,
+    leave_heartbeat,
+    say_still_there,
+    shortened,
+    warn_of_margins,
+)
 
 ROUNDS_MAX = 5
 """How often a pass looks for notices that arose from sending others, such as alerts."""
@@ -83,6 +90,7 @@ async def tick(house: House, *, now: datetime, watcher: Callable[[Delivered], No
     report.recorded = record_due(house, now=now)
     await deliver(house, report, watcher)
     warn_of_margins(house, now=now)
+    say_still_there(house, now=now)
     await deliver(house, report, watcher)
     _look_back(house, report, now=now)
     return report

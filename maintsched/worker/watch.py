@@ -76,6 +76,24 @@ def keep_the_heads(house: House, *, now: datetime) -> list[str]:
     return faults
 
 
+def say_still_there(house: House, *, now: datetime) -> list[str]:
+    """Store a mail a day to the operator, where one is asked for: its absence says that nothing works any more."""
+    if not house.config.worker.heartbeat_mail:
+        return []
+    day = now.astimezone(house.contract.zone).date().isoformat()
+    with house.store.writing() as connection:
+        entries = sum(head.seq for head in heads(connection).values())
+        waiting = len(_waiting(connection, utc(now) + timedelta(days=366)))
+        alert = Alert(
+            key=f"heartbeat/{day}",
+            subject=f"heartbeat/{day}",
+            title="The worker is still there",
+            lines=(f"{entries} entries of evidence", f"{waiting} notices wait for another try"),
+            way_out="Nothing to do. Where this mail is missing one day, look at the worker.",
+        )
+        return record_alerts(connection, house.contract, [alert], now)
+
+
 def leave_heartbeat(house: House, beat: Heartbeat) -> None:
     """Write the heartbeat to its file, if one is configured."""
     with house.store.reading() as connection:

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from functools import lru_cache
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -16,6 +16,9 @@ GERMAN_ZONES = {"CET": "MEZ", "CEST": "MESZ"}
 MAIL_WORDS: Mapping[str, Mapping[str, str]] = {
     "en": {
         "clock": "",
+        "days": "day days",
+        "hours": "hour hours",
+        "minutes": "minute minutes",
         "forward": "Clocks go forward {minutes} minutes on {day}, between this mail and the end of the window.",
         "back": "Clocks go back {minutes} minutes on {day}, between this mail and the end of the window.",
         "updates": "operating system updates",
@@ -31,6 +34,9 @@ MAIL_WORDS: Mapping[str, Mapping[str, str]] = {
     },
     "de": {
         "clock": " Uhr",
+        "days": "Tag Tage",
+        "hours": "Stunde Stunden",
+        "minutes": "Minute Minuten",
         "forward": "Am {day} werden die Uhren um {minutes} Minuten vorgestellt, zwischen dieser E-Mail und dem Ende.",
         "back": "Am {day} werden die Uhren um {minutes} Minuten zurückgestellt, zwischen dieser E-Mail und dem Ende.",
         "updates": "Updates des Betriebssystems",
@@ -116,9 +122,13 @@ class Wording:
         return self.moment(start_of_day(date.fromisoformat(day), self.zone))
 
     def duration(self, start: str, end: str) -> str:
-        """Return the time between two instants in words."""
-        length = elapsed(datetime.fromisoformat(start), datetime.fromisoformat(end))
-        return _dates(self.language, self.zone).duration(length).replace("\N{NO-BREAK SPACE}", " ")
+        """Return the time between two instants in words; minutes are left out where there are days."""
+        length = abs(elapsed(datetime.fromisoformat(start), datetime.fromisoformat(end)))
+        minutes = length // timedelta(minutes=1)
+        days, hours, minutes = minutes // 1440, minutes // 60 % 24, minutes % 60
+        counted = (("days", days), ("hours", hours), ("minutes", 0 if days else minutes))
+        said = [f"{count} {self.word(unit).split()[count != 1]}" for unit, count in counted if count]
+        return " ".join(said) or f"0 {self.word('minutes').split()[1]}"
 
     def word(self, key: str) -> str:
         """Return a word of mails."""

@@ -27,6 +27,9 @@ WINDOW_KINDS = frozenset(NoticeKind) - {
 }
 
 
+_WINDOWS = {NoticeKind.REMINDER: "monthly", NoticeKind.EMERGENCY: "emergency"}
+
+
 def specimens(contract: Contract, config: Config, language: Language, *, now: datetime) -> Iterator[Letter]:
     """Return a letter of every kind in `language`, as the worker would write it to a customer."""
     contact = Contact(
@@ -131,10 +134,10 @@ def _window_facts(contract: Contract, kind: NoticeKind, start: datetime, end: da
     return {
         "window": {
             **span,
-            "id": "critical/specimen",
-            "kind": "critical",
-            "clause": contract.clauses.told,
-            "reason": "new disks & cables",
+            "id": f"{_WINDOWS.get(kind, 'critical')}/specimen",
+            "kind": _WINDOWS.get(kind, "critical"),
+            "clause": getattr(contract.clauses, _WINDOWS.get(kind, "critical")),
+            "reason": "" if kind is NoticeKind.REMINDER else "new disks & cables",
             "impact": "outage",
             "holiday": None,
         },
