@@ -123,12 +123,16 @@ def _readable(data: bytes) -> list[str]:
 
 
 def _parts(data: bytes) -> Iterator[str]:
+    shown: set[bytes] = set()
     for part in message_from_bytes(data, policy=policy.SMTP).walk():
         yield from (f"{name}: {value}" for name, value in part.items())
-        if not part.is_multipart():
-            words = part.get_payload(decode=True)
-            assert isinstance(words, bytes)
-            yield from words.decode().replace("\r\n ", "").splitlines()
+        words = part.get_payload(decode=True)
+        if isinstance(words, bytes) and words not in shown:
+            shown.add(words)
+            text = words.decode()
+            if part.get_content_maintype() != "text" or part.get_content_subtype() == "calendar":
+                text = text.replace("\r\n ", "").replace("\\n", "\n  ")
+            yield from text.splitlines()
 
 
 def _raw(data: bytes) -> list[str]:

@@ -14,12 +14,12 @@ import click
 import pytest
 
 import maintsched as ms
-from maintsched.cli import COMMANDS, main
 from maintsched.conflicts import ConflictKind
 from maintsched.intake.contracts import builtin_contracts
 from maintsched.report.rows import COLUMNS, plan_json
 from tools import make_reference, transcripts
 from tools.reference import terms
+from tools.reference.cli import all_commands
 from tools.reference.errors import all_errors
 from tools.reference.shapes import item
 from tools.transcripts import ROOT
@@ -90,6 +90,12 @@ def test_a_page_that_says_another_output_fails(tmp_path: Path, holiday_cache: Pa
     assert f"maintsched {ms.__version__}" in transcripts.renewed(page, [(block, got)])
 
 
+def test_an_excerpt_holds_where_something_stands_in_the_place_of_its_gap() -> None:
+    assert transcripts.holds(("one", "…", "", "four"), ("one", "two", "three", "", "four"))
+    assert not transcripts.holds(("one", "…", "two"), ("one", "two"))
+    assert not transcripts.holds(("one", "…"), ("zero", "one", "two"))
+
+
 # --- the reference is what the code says ------------------------------------------------------------------------------
 
 
@@ -98,25 +104,22 @@ def test_a_generated_page_is_what_would_be_written_now(name: str) -> None:
     assert read(f"docs/reference/{name}") == make_reference.PAGES[name](), "run `make reference`"
 
 
-def command(name: str) -> click.Command:
-    found = main.get_command(click.Context(main), name)
-    assert found is not None
-    return found
+NAMES = list(all_commands())
 
 
-@pytest.mark.parametrize("name", COMMANDS)
+@pytest.mark.parametrize("name", NAMES)
 def test_a_command_has_an_example_in_its_help_and_a_section_in_the_reference(name: str) -> None:
-    assert re.search(rf"\x08\nExamples?:\n +maintsched {name}\b", inspect.cleandoc(command(name).help or ""))
+    assert re.search(rf"\x08\nExamples?:\n +maintsched {name}\b", inspect.cleandoc(all_commands()[name].help or ""))
     assert f"maintsched {name}" in headings("docs/reference/cli.md")
 
 
-@pytest.mark.parametrize("name", COMMANDS)
+@pytest.mark.parametrize("name", NAMES)
 def test_an_option_has_help_and_a_variable_and_stands_in_the_reference(name: str) -> None:
-    section = read("docs/reference/cli.md").split(f"## `maintsched {name}`")[1].split("\n## ")[0]
-    for parameter in command(name).params:
+    section = re.split(rf"\n###? `maintsched {name}`\n", read("docs/reference/cli.md"))[1].split("\n## ")[0]
+    for parameter in all_commands()[name].params:
         if isinstance(parameter, click.Option):
             variable = "MAINTSCHED_" + parameter.opts[-1].removeprefix("--").replace("-", "_").upper()
-            assert parameter.help
+            assert parameter.help, parameter.opts
             assert parameter.envvar == variable
             assert re.search(rf"\| `{parameter.opts[-1]}\b[^|]*(\\\|[^|]*)*\| `{variable}` \|", section)
 

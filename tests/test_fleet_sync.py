@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from maintsched.announcements import Announcement
+from maintsched.announcements import Announcement, cancelled
 from maintsched.errors import ChangeRefused, UnknownName
 from maintsched.facts import (
     ChangeClass,
@@ -242,6 +242,8 @@ def test_what_has_ended_does_not_keep_anything_from_being_removed(store):
     )
     with store.writing() as connection:
         write_announcement(connection, Announcement(window=over, entered_at=NOW - 9 * DAY))
+        off = replace(over, key="y", start=LATE, end=LATE + DAY)
+        write_announcement(connection, cancelled(Announcement(window=off, entered_at=NOW - 9 * DAY)))
     sync(store, Fleet(customers=(BIRCH,)), prune=True)
     assert [each.key for each in fleet_in(store).customers] == ["birch"]
     assert not sync(store, Fleet(customers=(BIRCH,)))

@@ -3,17 +3,30 @@
 In a block ```console a line that begins with "$ " is a command, the lines after it are what it prints (stdout and
 stderr). The commands of a page run one after the other in one shell, in an empty folder. A block with a title, such as
 ```toml title="fleet.toml", is a file of that name that the reader saves before the next command.
+
+A line `…` in what a command prints stands for lines that the page leaves out. The folder that the commands run in is
+shown as `HOME`. A page that says `SERVER` has this mail server while its commands run; the port is a free one.
 """
 
 import os
 import re
+import socket
 import subprocess
 import sys
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 MARK = "--- end of output ---"
+LEFT_OUT = "…"
+HOME = "/home/you/hosting"
+PROGRAMS = "/home/you/maintsched-venv/bin"
+PORT = "8025"
+SERVER = f"python -m aiosmtpd -n -l localhost:{PORT}"
+STARTED_WITHIN_SECONDS = 30
 FENCE = re.compile(r"^```(\w*)(.*)$")
 TITLE = re.compile(r'title="([^"]+)"')
 
@@ -69,17 +82,25 @@ def commands(block: Block) -> list[Command]:
 def play(page: str, folder: Path, cache: Path) -> list[tuple[Block, list[Command]]]:
     """Run the commands of `page` in `folder`; return its console blocks with what each command printed."""
     script, console = ["exec 2>&1"], []
-    for position, block in enumerate(blocks(page)):
-        if block.title is not None:
-            kept = folder / f".block-{position}"
-            kept.write_text("\n".join([*block.lines, ""]), encoding="utf-8")
-            script.append(f"cp '{kept.name}' '{block.title}'")
-        elif block.language == "console":
-            console.append((block, commands(block)))
-            for command in console[-1][1]:
-                script += [command.text, f"printf '%s\\n' '{MARK}'"]
+    with _server(page, folder) as port:
+        for position, block in enumerate(blocks(page)):
+            if block.title is not None:
+                kept = folder / f".block-{position}"
+                kept.write_text("\n".join([*block.lines, ""]).replace(PORT, port), encoding="utf-8")
+                script.append(f"cp '{kept.name}' '{block.title}'")
+            elif block.language == "console":
+                console.append((block, commands(block)))
+                for command in console[-1][1]:
+                    script += [command.text.replace(PORT, port), f"printf '%s\\n' '{MARK}'"]
+        printed = _shown(_run("\n".join(script), folder, cache), folder, port).split(f"{MARK}\n")
+    if len(printed) != 1 + sum(len(each) for _, each in console):
+        raise AssertionError(f"the shell stopped early: {printed[-1][-2000:]}")
+    return [(block, [_played(each, printed.pop(0).splitlines()) for each in wanted]) for block, wanted in console]
+
+
+def _run(script: str, folder: Path, cache: Path) -> str:
     done = subprocess.run(
-        ["sh", "-c", "\n".join(script)],
+        ["sh", "-c", script],
         cwd=folder,
         env=_environment(cache),
         stdin=subprocess.DEVNULL,
@@ -87,14 +108,59 @@ def play(page: str, folder: Path, cache: Path) -> list[tuple[Block, list[Command
         text=True,
         check=False,
     )
-    printed = done.stdout.split(f"{MARK}\n")
-    if len(printed) != 1 + sum(len(each) for _, each in console):
-        raise AssertionError(f"the shell stopped early: {done.stdout[-2000:]}")
-    played = []
-    for block, wanted in console:
-        got = [Command(text=each.text, printed=tuple(printed.pop(0).splitlines())) for each in wanted]
-        played.append((block, got))
-    return played
+    return done.stdout
+
+
+def _shown(printed: str, folder: Path, port: str) -> str:
+    """Return what was printed as the page shows it: nothing in it says where and when it was tried."""
+    places = {str(folder): HOME, str(Path(sys.executable).parent): PROGRAMS, f"localhost:{port}": f"localhost:{PORT}"}
+    for found, shown in places.items():
+        printed = printed.replace(found, shown)
+    return printed
+
+
+def _played(command: Command, printed: Sequence[str]) -> Command:
+    """Return the command with what it printed; an excerpt that holds stays an excerpt."""
+    return (
+        command
+        if LEFT_OUT in command.printed and holds(command.printed, printed)
+        else Command(text=command.text, printed=tuple(printed))
+    )
+
+
+def holds(excerpt: Sequence[str], printed: Sequence[str]) -> bool:
+    """Say whether `printed` is `excerpt`, with something in the place of each line `…`."""
+    lines = ("(?:.*\n)+?" if line == LEFT_OUT else f"{re.escape(line)}\n" for line in excerpt)
+    return re.fullmatch("".join(lines), "".join(f"{line}\n" for line in printed)) is not None
+
+
+@contextmanager
+def _server(page: str, folder: Path) -> Iterator[str]:
+    """Run the mail server that a page speaks of, if it does; give its port."""
+    if SERVER not in page:
+        yield PORT
+        return
+    with socket.create_server(("localhost", 0)) as probe:
+        port = str(probe.getsockname()[1])
+    program = [sys.executable, *SERVER.replace(PORT, port).split()[1:]]
+    with (folder / ".server.log").open("w") as log, subprocess.Popen(program, stdout=log, stderr=log) as server:
+        try:
+            _wait_for(int(port))
+            yield port
+        finally:
+            server.terminate()
+
+
+def _wait_for(port: int) -> None:
+    until = time.monotonic() + STARTED_WITHIN_SECONDS
+    while True:
+        try:
+            socket.create_connection(("localhost", port), timeout=1).close()
+        except OSError:
+            assert time.monotonic() < until, "the mail server does not start"
+            time.sleep(0.05)
+        else:
+            return
 
 
 def _environment(cache: Path) -> dict[str, str]:

@@ -1,14 +1,13 @@
 """What commands share that work on the database: opening it, the present instant, asking before many are told."""
 
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-import click
-
+from maintsched.cli.bulk import names_of, require_yes
 from maintsched.cli.configured import open_configured
 from maintsched.cli.options import present
+from maintsched.facts import WindowKind
 from maintsched.worker.clock import read_clock
 
 if TYPE_CHECKING:
@@ -17,7 +16,6 @@ if TYPE_CHECKING:
 
 MANY = 20
 """Notices that go out without asking."""
-FIRST_NAMES = 5
 
 
 @contextmanager
@@ -31,13 +29,10 @@ def opened(config_file: str | None, now: str | None) -> Iterator["House"]:
         yield house
 
 
-def asked(tried: "Done", *, yes: bool, dry_run: bool, urgent: bool = False) -> bool:
-    """Say whether to go on: many notices want a yes, from --yes or from whoever sits at the terminal."""
+def require_consent(tried: "Done", *, yes: bool, dry_run: bool) -> None:
+    """Let many notices wait for a yes, from --yes or from whoever sits at the terminal; an emergency never waits."""
     count = len(tried.notices)
-    if yes or dry_run or urgent or count <= MANY:
-        return True
-    names = ", ".join("/".join(key.split("/")[-2:]) for key in tried.notices[:FIRST_NAMES])
-    question = f"{count} people will be told: {names} and {count - FIRST_NAMES} more"
-    if not sys.stdin.isatty():
-        raise click.ClickException(f"{question}; say so with --yes")
-    return click.confirm(f"{question}. Go on?", err=True)
+    if dry_run or count <= MANY or tried.announcement.window.kind == WindowKind.EMERGENCY:
+        return
+    people = sorted({"/".join(key.split("/")[-2:]) for key in tried.notices})
+    require_yes(f"{count} notices would go out, to {names_of(people)}", yes=yes)

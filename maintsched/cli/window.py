@@ -8,15 +8,19 @@ import click
 
 from maintsched.announcements import WindowState
 from maintsched.cli.configured import config_option
-from maintsched.cli.houses import asked, opened
+from maintsched.cli.houses import opened, require_consent
 from maintsched.cli.options import now_option, option
 from maintsched.cli.spoken import read_length, read_spoken
 from maintsched.contract import Contract
+from maintsched.errors import ChangeRefused
 from maintsched.facts import DeclaredWindow, Impact, WindowKind
+from maintsched.grammar import require_text
 from maintsched.localtime import utc
 from maintsched.spans import Span
 
 IMPACTS = tuple(str(each) for each in Impact)
+CHOICES_MAX = 20
+"""Times that a customer may choose among, the window's own included."""
 
 
 @click.group()
@@ -71,6 +75,7 @@ def announce(kind: str, config_file: str | None, now: str | None, **given: Any) 
     from maintsched.worker import announce as core
     from maintsched.worker.changes import shown_change
 
+    _require_sense(WindowKind(kind), given)
     with opened(config_file, now) as house:
         at = house.clock()
         declared = _declared(house, WindowKind(kind), at, given)
@@ -81,14 +86,28 @@ def announce(kind: str, config_file: str | None, now: str | None, **given: Any) 
             "mailed": not given["no_mail"],
         }
         tried = core.announce(house, declared, now=at, dry_run=True, **settings)
-        if not asked(tried, yes=given["yes"], dry_run=given["dry_run"], urgent=kind == WindowKind.EMERGENCY):
-            return
+        require_consent(tried, yes=given["yes"], dry_run=given["dry_run"])
         done = tried if given["dry_run"] else core.announce(house, declared, now=at, **settings)
         if given["as_json"]:
             click.echo(json.dumps(shown_change(house, done, at), ensure_ascii=False, indent=2))
             return
         for line in change_lines(house, done, at, dry_run=given["dry_run"]):
             click.echo(line)
+
+
+def _require_sense(kind: WindowKind, given: dict[str, Any]) -> None:
+    """Refuse options that contradict each other, before any of them is quietly left out."""
+    urgent = kind is WindowKind.EMERGENCY
+    if urgent and (given["tentative"] or given["alternatives"]):
+        raise click.UsageError("an emergency is told at once: --tentative and --alternative belong to critical windows")
+    if given["alternatives"] and not given["tentative"]:
+        raise click.UsageError("--alternative offers a choice: add --tentative")
+    if len(given["alternatives"]) >= CHOICES_MAX:
+        raise click.UsageError(f"at most {CHOICES_MAX - 1} times can be offered with --alternative")
+    if given["why_short"] and not urgent:
+        raise click.UsageError("--why-short belongs to emergencies: a critical window is announced in time")
+    if given["everybody"] and (given["instances"] or given["customers"]):
+        raise click.UsageError("--all stands alone: leave out --instances and --customer, or leave out --all")
 
 
 def _declared(house: Any, kind: WindowKind, now: datetime, given: dict[str, Any]) -> DeclaredWindow:
@@ -133,8 +152,13 @@ def _alternatives(
     contract: Contract, window: DeclaredWindow, now: datetime, texts: tuple[str, ...]
 ) -> tuple[Span, ...]:
     starts = [read_spoken(text, now=now, zone=contract.zone, option="--alternative") for text in texts]
+    if len({utc(start) for start in (window.span.start, *starts)}) <= len(starts):
+        raise click.BadParameter("expected starts that differ from each other and from --start", param_hint="--alternative")
     length = window.span.elapsed
-    return tuple(Span(start=start, end=(utc(start) + length).astimezone(contract.zone)) for start in starts)
+    return tuple(
+        Span(start=start.astimezone(contract.zone), end=(utc(start) + length).astimezone(contract.zone))
+        for start in starts
+    )
 
 
 @window.command()
@@ -165,7 +189,7 @@ def confirm(window_id: str, yes: bool, dry_run: bool, as_json: bool, now: str | 
 
 @window.command()
 @click.argument("window_id", metavar="ID")
-@click.argument("number", type=click.IntRange(1, 20))
+@click.argument("number", type=click.IntRange(1, CHOICES_MAX))
 @option("--customer", required=True, metavar="K", help="Who chose.")
 @option("--dry-run", is_flag=True, help="Show what would happen; store nothing.")
 @option("--json", "as_json", is_flag=True, help="Print JSON.")
@@ -220,12 +244,14 @@ def move(window_id: str, config_file: str | None, now: str | None, **given: Any)
     def moved(house: Any, at: datetime, dry: bool) -> Any:
         zone = house.contract.zone
         start = read_spoken(given["start"], now=at, zone=zone, option="--start").astimezone(zone)
+        old = span_of(house, window_id)
         if given["duration"] is None and given["end"] is None:
-            old = span_of(house, window_id)
             end = (utc(start) + old.elapsed).astimezone(zone)
         else:
             end = _end(house.contract, start, at, given["duration"], given["end"])
         span = Span(start=start, end=end)
+        if (utc(start), utc(end)) == (utc(old.start), utc(old.end)):
+            raise ChangeRefused(window_id, expected="another time than its own", found=old.start.isoformat())
         return core.move(house, window_id, span, now=at, reason=given["reason"], hurry=given["why_short"], dry_run=dry)
 
     _change(config_file, now, moved, given["yes"], given["dry_run"], given["as_json"])
@@ -250,6 +276,7 @@ def cancel(
     """
     from maintsched.worker import announce as core
 
+    require_text("reason", reason)
     _change(
         config_file,
         now,
@@ -268,8 +295,7 @@ def _change(config_file: str | None, now: str | None, act: Any, yes: bool, dry_r
     with opened(config_file, now) as house:
         at = house.clock()
         tried = act(house, at, True)
-        if not asked(tried, yes=yes, dry_run=dry_run):
-            return
+        require_consent(tried, yes=yes, dry_run=dry_run)
         done = tried if dry_run else act(house, at, False)
         if as_json:
             click.echo(json.dumps(shown_change(house, done, at), ensure_ascii=False, indent=2))

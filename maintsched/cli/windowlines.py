@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from datetime import datetime
+from decimal import Decimal
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
@@ -57,7 +58,9 @@ def named(keys: tuple[str, ...]) -> str:
 def _told_lines(house: "House", done: "Done", dates: DateWords) -> Iterator[str]:
     announcement, contract = done.announcement, house.contract
     if not announcement.mailed:
-        yield "  told     nobody: published without mail, which proves nothing"
+        yield "  tells    nobody: published without mail, which proves nothing"
+    elif not done.notices and not done.unreachable:
+        yield "  tells    nobody: nobody was told of it yet"
     elif done.notices:
         people = ", ".join(sorted({"/".join(key.split("/")[-2:]) for key in done.notices})[:NAMES_SHOWN])
         more = len(done.notices) - NAMES_SHOWN
@@ -72,7 +75,7 @@ def _told_lines(house: "House", done: "Done", dates: DateWords) -> Iterator[str]
     if announces and done.notices:
         kind = classify(contract, announcement.span.start, done.not_before)
         clause = contract.clauses.critical if kind == "planned" else contract.clauses.emergency
-        yield f"  counts   as {kind} if they are accepted at once (clause {clause})"
+        yield f"  counts   as {kind} if accepted at once (clause {clause})"
 
 
 def _cost_lines(house: "House", done: "Done", now: datetime) -> Iterator[str]:
@@ -85,8 +88,12 @@ def _cost_lines(house: "House", done: "Done", now: datetime) -> Iterator[str]:
         verdict = f"{left} left" if cost.left >= 0 else f"{left} too much: the promise of {target} is broken"
         yield (
             f"  costs    {cost.instance}, {cost.month}: {cost.seconds // 60} min of the month's downtime, "
-            f"{cost.before.percent:.3f} % becomes {cost.percent:.3f} % of {target}, {verdict} (clause {clause})"
+            f"{_percent(cost.before.percent)} becomes {_percent(cost.percent)} of {target}, {verdict} (clause {clause})"
         )
+
+
+def _percent(value: Decimal | None) -> str:
+    return "nothing" if value is None else f"{value:.3f} %"
 
 
 def _minutes(seconds: Fraction) -> str:
@@ -98,27 +105,46 @@ def list_lines(house: "House", rows: list[dict[str, Any]], now: datetime) -> Ite
     dates = _dates(house, now)
     if not rows:
         yield "no window is announced"
-    for row in rows:
-        start = datetime.fromisoformat(row["start"])
-        told = f"{row['told']} of {row['of']} told"
-        late = f", {row['late_by']} late" if row["late_by"] else ""
-        when = f"{dates.day(start.date())}, {dates.hours(start, datetime.fromisoformat(row['end']))}"
-        yield f"{row['id']:<28} {row['state']:<10} {when:<38} {told}{late}"
+        return
+    cells = [(row["id"], row["state"], _when(dates, row), _told(row)) for row in rows]
+    widths = [max(len(line[column]) for line in cells) for column in range(3)]
+    for *first, told in cells:
+        yield "  ".join([*(f"{text:<{width}}" for text, width in zip(first, widths, strict=True)), told])
+
+
+def _when(dates: DateWords, row: Mapping[str, Any]) -> str:
+    start, end = (datetime.fromisoformat(row[name]) for name in ("start", "end"))
+    return f"{dates.day(start.date())}, {dates.hours(start, end)}"
+
+
+def _told(row: Mapping[str, Any]) -> str:
+    """Say who was told: of a cancelled window, of its end."""
+    if not row["mailed"]:
+        return "without mail"
+    if not row["of"]:
+        return "nobody to tell"
+    told = f"{row['told']} of {row['of']} told"
+    if row["state"] != WindowState.CONFIRMED or row["told"] < row["of"] or row["planned"] == row["of"]:
+        return told
+    late = row["late_by"] if row["kind"] != WindowKind.EMERGENCY else None
+    return f"{told}, {f'{late} too late' if late else 'unplanned'}"
 
 
 def one_lines(house: "House", row: Mapping[str, Any], now: datetime) -> Iterator[str]:
     """Say all about one window."""
     dates = _dates(house, now)
-    start, end = (datetime.fromisoformat(row[name]) for name in ("start", "end"))
+    start = datetime.fromisoformat(row["start"])
     yield f"{row['id']}  {row['state']}"
-    yield f"  when     {dates.day(start.date())}, {dates.hours(start, end)}  ({dates.relative(start)})"
+    yield f"  when     {_when(dates, row)}  ({dates.relative(start)})"
     yield f"  what     {printable(row['reason'])}; impact: {dates.words('impact_' + row['impact'])}"
-    yield f"  told by  {dates.at(datetime.fromisoformat(row['deadline']))} (clause {row['clause']})"
+    if row["state"] != WindowState.CANCELLED:
+        before = "before" if row["deadline_exclusive"] else "by"
+        yield f"  due      to be told {before} {dates.at(datetime.fromisoformat(row['deadline']))} (clause {row['clause']})"
     for alternative in row["alternatives"]:
         yield f"  or       {alternative['number']}: {dates.at(datetime.fromisoformat(alternative['start']))}"
     for key, facts in row["by_instance"].items():
-        told = dates.at(datetime.fromisoformat(facts["told_at"])) if facts["told_at"] else "not told"
-        yield f"  {key:<24} {facts['classification']:<10} {told}"
+        told = f"told {dates.at(datetime.fromisoformat(facts['told_at']))}" if facts["told_at"] else "not told"
+        yield f"  {key:<24} {facts['classification'] or '':<10} {told}"
     for notice in row["notices"]:
         reply = f"  {notice['server']}: {printable(notice['reply'] or '')}" if notice["server"] else ""
         yield f"  {notice['key']}  {notice['state']}{reply}"

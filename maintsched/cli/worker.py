@@ -18,10 +18,13 @@ from maintsched.worker.clock import read_clock
 @click.command()
 @option("--once", is_flag=True, help="One pass, then stop.  [default]")
 @option("--every", metavar="DURATION", help="A pass again and again: 60s, 5m, PT1M.")
+@option("--resume", type=click.Choice(("again", "assume-sent")), help="After a restore: send what is in doubt, or not.")
 @option("--json", "as_json", is_flag=True, help="Print JSON, one line a pass.")
 @now_option
 @config_option
-def worker(once: bool, every: str | None, as_json: bool, now: str | None, config_file: str | None) -> None:
+def worker(
+    once: bool, every: str | None, resume: str | None, as_json: bool, now: str | None, config_file: str | None
+) -> None:
     """Tell people what is due: plan, store, send, keep the proof.
 
     A pass that was missed or killed loses nothing: the next one carries on. Several at once are safe. Exit codes of one
@@ -36,11 +39,24 @@ def worker(once: bool, every: str | None, as_json: bool, now: str | None, config
         raise click.UsageError("--once and --every exclude each other: give one of them")
     config, contract = open_configured(config_file)
     clock = (lambda: present(contract, now)) if now is not None else read_clock
+    if resume is not None:
+        _resume(config, contract, clock, resume)
     if every is None:
         sys.exit(_pass(config, contract, clock, as_json))
     from maintsched.worker.passes import again_and_again
 
     again_and_again(lambda: _carefully(config, contract, clock, as_json), every=_seconds(every))
+
+
+def _resume(config: Any, contract: Any, clock: Callable[[], datetime], how: str) -> None:
+    """Leave the hold after a restore, before the pass."""
+    from maintsched.worker.house import open_house
+    from maintsched.worker.restore import Resume, resume
+
+    with open_house(config, contract, clock) as house:
+        hold = resume(house, Resume(how), now=clock())
+    said = "are sent again" if how == "again" else "are not sent"
+    click.echo(f"{len(hold.doubtful)} notices that were in doubt {said}; a new epoch has begun", err=True)
 
 
 def _carefully(config: Any, contract: Any, clock: Callable[[], datetime], as_json: bool) -> int:

@@ -1,17 +1,21 @@
 """What is known of announced windows, as rows that commands print: state, classification by the facts, who was told."""
 
-from collections.abc import Iterable
+from collections import defaultdict
+from collections.abc import Collection, Iterable
 from dataclasses import replace
 from datetime import datetime
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from sqlalchemy import Connection
 
 from maintsched.announcements import Announcement, WindowState
+from maintsched.contract import Contract
 from maintsched.deadlines import classify, notice_deadline, shortfall
-from maintsched.errors import UnknownName
+from maintsched.errors import ChangeRefused, UnknownName
 from maintsched.facts import WindowKind
 from maintsched.localtime import Elapsed, utc
+from maintsched.notices import NoticeKind
 from maintsched.proof import told_by_contract, told_by_instance
 from maintsched.spans import Span
 from maintsched.store.fleets import read_fleet
@@ -99,6 +103,7 @@ def _row(house: House, announcement: Announcement) -> dict[str, Any]:
         "reason": window.reason,
         "impact": str(window.impact),
         "deadline": due.at.isoformat(),
+        "deadline_exclusive": due.exclusive,
         "clause": due.clause,
         "origin": announcement.origin,
         "mailed": announcement.mailed,
@@ -117,58 +122,105 @@ def listed_windows(house: House, now: datetime, *, everything: bool = False) -> 
 
 
 def one_window(house: House, window: str, now: datetime) -> dict[str, Any]:
-    """Return one window, with each notice that tells of it."""
+    """Return one window, with each notice that tells of it, the latest round last.
+
+    Raises `ChangeRefused` for a window of the rule that nobody was told of yet.
+    """
     with house.store.reading() as connection:
-        announcement = read_announcement(connection, window)
+        announcement = _announced(house, connection, window)
         (row,) = _with_told(house, connection, [announcement])
         stored = read_notices(connection, subjects={announcement.thread})
-    return {**row, "over": utc(announcement.span.end) <= utc(now), "notices": [notice_row(each) for each in stored]}
+    ordered = sorted(stored, key=lambda each: (each.notice.sequence, each.key))
+    notices = [notice_row(each, house.contract.zone) for each in ordered]
+    return {**row, "over": utc(announcement.span.end) <= utc(now), "notices": notices}
+
+
+def _announced(house: House, connection: Connection, window: str) -> Announcement:
+    try:
+        return read_announcement(connection, window)
+    except UnknownName:
+        if not window.startswith(f"{WindowKind.MONTHLY}/") or schedule(house.contract).window(window) is None:
+            raise
+        expected = f"one that somebody was told of, or that was moved (`maintsched explain {window}` knows the others)"
+        raise ChangeRefused(window, expected=expected, found="one of the rule, which nobody was told of yet") from None
 
 
 def _with_told(house: House, connection: Connection, announcements: Iterable[Announcement]) -> list[dict[str, Any]]:
-    listed, contract = list(announcements), house.contract
+    listed, contract, owners = list(announcements), house.contract, read_fleet(connection).owners
     subjects = {each.thread for each in listed}
     threads, tellings = read_threads(connection, subjects), read_tellings(connection, subjects)
-    owners = read_fleet(connection).owners
-    told = {
-        **told_by_instance(contract, listed, threads, tellings),
-        **told_by_contract(contract, owners, listed),
-    }
+    told = told_by_instance(contract, listed, threads, tellings)
+    known_anyway = told_by_contract(contract, owners, listed)
+    others = {each.thread for each in listed if each.state is not WindowState.CONFIRMED}
+    heard = _by_subject(read_notices(connection, subjects=others))
     rows = []
     for each in listed:
-        instances = each.window.instances or tuple(owners)
-        facts = {
-            key: {
-                "told_at": _iso(contract.zone, told.get((each.id, key))),
-                "classification": str(classify(contract, each.span.start, told.get((each.id, key)))),
-            }
-            for key in instances
-        }
-        late = [
-            shortfall(contract, each.span.start, at)
-            for key in instances
-            if (at := told.get((each.id, key))) is not None
-        ]
-        latest = max(late, default=Elapsed(0))
-        rows.append(
-            {
-                **_row(house, each),
-                "told": sum(each["told_at"] is not None for each in facts.values()),
-                "of": len(facts),
-                "planned": sum(each["classification"] == "planned" for each in facts.values()),
-                "late_by": str(latest) if latest else None,
-                "by_instance": facts,
-            }
-        )
+        if each.state is WindowState.CONFIRMED:
+            known = {key: told.get((each.id, key)) for key in each.window.instances or owners}
+        else:
+            known = _heard_of(each, heard.get(each.thread, ()))
+        by_contract = {key: known_anyway.get((each.id, key)) for key in known}
+        rows.append({**_row(house, each), **_told_row(contract, each, known, by_contract)})
     return rows
 
 
-def _iso(zone: Any, at: datetime | None) -> str | None:
-    return None if at is None else at.astimezone(zone).isoformat()
+def _told_row(
+    contract: Contract,
+    announcement: Announcement,
+    told: dict[str, datetime | None],
+    by_contract: dict[str, datetime | None],
+) -> dict[str, Any]:
+    """Return how many were told, and what that, or the contract itself, makes of the window.
+
+    Only what takes place is classified.
+    """
+    start, counts = announcement.span.start, announcement.state is WindowState.CONFIRMED
+    facts = {
+        key: {
+            "told_at": None if at is None else at.astimezone(contract.zone).isoformat(),
+            "classification": str(classify(contract, start, by_contract[key] or at)) if counts else None,
+        }
+        for key, at in told.items()
+    }
+    late = [shortfall(contract, start, at) for key, at in told.items() if counts and at and not by_contract[key]]
+    latest = max(late, default=Elapsed(0))
+    return {
+        "told": sum(each["told_at"] is not None for each in facts.values()),
+        "of": len(facts),
+        "planned": sum(each["classification"] == "planned" for each in facts.values()),
+        "late_by": str(latest) if latest else None,
+        "by_instance": facts,
+    }
 
 
-def notice_row(stored: StoredNotice) -> dict[str, Any]:
-    """Return a stored notice as JSON values; no address is in it."""
+def _by_subject(stored: Iterable[StoredNotice]) -> dict[str, list[StoredNotice]]:
+    found: dict[str, list[StoredNotice]] = defaultdict(list)
+    for each in stored:
+        found[each.notice.subject].append(each)
+    return found
+
+
+def _heard_of(announcement: Announcement, stored: Collection[StoredNotice]) -> dict[str, datetime | None]:
+    """Return when customers heard of an offer, or of a cancellation: by instance, None where somebody did not.
+
+    Only whoever knew of a window hears that it is cancelled.
+    """
+    cancelled = announcement.state is WindowState.CANCELLED
+    kinds = {NoticeKind.CANCELLED} if cancelled else {NoticeKind.TENTATIVE, NoticeKind.MOVED}
+    about = [each for each in stored if each.notice.kind in kinds and each.notice.required]
+    last = max((each.notice.revision for each in about), default=0)
+    found: dict[str, datetime | None] = {} if cancelled else dict.fromkeys(announcement.window.instances)
+    for key in {key for each in about if each.notice.revision == last for key in each.instances}:
+        if not announcement.window.instances or key in announcement.window.instances:
+            mine = [each for each in about if each.notice.revision == last and key in each.instances]
+            proofs = [each.accepted_at for each in mine if each.bounced_at is None]
+            known = [at for at in proofs if at is not None]
+            found[key] = max(known) if len(known) == len(mine) else None
+    return dict(sorted(found.items()))
+
+
+def notice_row(stored: StoredNotice, zone: ZoneInfo) -> dict[str, Any]:
+    """Return a stored notice as JSON values, its instants in `zone`; no address is in it."""
     notice = stored.notice
     return {
         "key": stored.key,
@@ -183,12 +235,16 @@ def notice_row(stored: StoredNotice) -> dict[str, Any]:
         "state": str(stored.state),
         "result": stored.result,
         "attempts": stored.attempt,
-        "not_before": notice.not_before.isoformat(),
-        "deadline": None if notice.deadline is None else notice.deadline.isoformat(),
-        "accepted_at": None if stored.accepted_at is None else stored.accepted_at.isoformat(),
-        "bounced_at": None if stored.bounced_at is None else stored.bounced_at.isoformat(),
+        "not_before": _iso(zone, notice.not_before),
+        "deadline": _iso(zone, notice.deadline),
+        "accepted_at": _iso(zone, stored.accepted_at),
+        "bounced_at": _iso(zone, stored.bounced_at),
         "server": stored.server,
         "reply": stored.reply,
         "sha256": stored.digest,
         "instances": list(stored.instances),
     }
+
+
+def _iso(zone: ZoneInfo, at: datetime | None) -> str | None:
+    return None if at is None else at.astimezone(zone).isoformat()

@@ -14,6 +14,7 @@ from maintsched.worker.bounces import read_bounces
 from maintsched.worker.dispatch import Delivered, LocalDispatch
 from maintsched.worker.house import House
 from maintsched.worker.record import Recorded, record_due
+from maintsched.worker.restore import Hold, hold_of
 from maintsched.worker.watch import (
     Heartbeat,
     keep_the_heads,
@@ -44,6 +45,8 @@ class TickReport:
     results: Counter[str] = field(default_factory=Counter)
     problems: list[str] = field(default_factory=list)
     bounces: int = 0
+    hold: Hold | None = None
+    """Set where nothing is sent, because the database seems to be an older copy."""
     faults: list[str] = field(default_factory=list)
     """Where the journal is behind what was written before."""
     waiting: int = 0
@@ -52,7 +55,7 @@ class TickReport:
     @property
     def exit_code(self) -> ExitCode:
         """The exit code of the pass."""
-        looked_at = (self.recorded.breaches, self.bounces, self.faults)
+        looked_at = (self.recorded.breaches, self.bounces, self.faults, self.hold)
         if any(looked_at) or self.results["refused"] or self.results["unsendable"]:
             return ExitCode.OPERATOR
         if self.results["deferred"] or self.results["uncertain"] or self.waiting:
@@ -70,6 +73,7 @@ class TickReport:
             "results": dict(sorted(self.results.items())),
             "breaches": list(self.recorded.breaches),
             "bounces": self.bounces,
+            "held": list(self.hold.doubtful) if self.hold else None,
             "waiting": self.waiting,
             "problems": list(shortened(self.problems)),
         }
@@ -86,6 +90,11 @@ class TickReport:
 async def tick(house: House, *, now: datetime, watcher: Callable[[Delivered], None] | None = None) -> TickReport:
     """Do everything that is due at `now`. A pass that is killed anywhere is carried on by the next."""
     report = TickReport(at=now)
+    report.hold = hold_of(house, now=now)
+    if report.hold is not None:
+        report.problems.extend(report.hold.lines)
+        _beat(house, report, now=now)
+        return report
     report.bounces = len(read_bounces(house, now=now))
     report.recorded = record_due(house, now=now)
     await deliver(house, report, watcher)
@@ -112,6 +121,10 @@ def _look_back(house: House, report: TickReport, *, now: datetime) -> None:
     report.problems.extend(f"promise broken: {key}" for key in report.recorded.breaches)
     report.faults = keep_the_heads(house, now=now)
     report.problems.extend(report.faults)
+    _beat(house, report, now=now)
+
+
+def _beat(house: House, report: TickReport, *, now: datetime) -> None:
     beat = Heartbeat(
         at=now,
         exit_code=int(report.exit_code),

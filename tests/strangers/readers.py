@@ -3,6 +3,9 @@
 What is not there is skipped and says so; with MAINTSCHED_NEEDS_STRANGERS set, it fails instead. `tools/strangers.sh`
 makes the environment of those that are not in the project's own. Each program is started once for all mails, in a zone
 that is neither ours nor UTC.
+
+ics, and the icalendar 5 within circuit-maintenance-parser, take an escaped backslash before an "n" for the end of a
+line. RFC 5545, 3.3.11 says otherwise and the others read it, so no golden mail has one.
 """
 
 import ctypes.util

@@ -39,11 +39,11 @@ without a time begins at 00:00 in the contract's zone.
   `'1 December 2026'`, `'1. Dezember 2026'`, `1.12.2026`
 - any of these dates with a time of day behind it: `'2026-12-08 19:00'`, `'tomorrow 9:30'`, `'8.12.2026 19:00 Uhr'`. It
   is that of the contract's zone; where clocks go back it is the earlier of the two
-- distance from now: `now`, `'in 2 hours'`, `'in 90 min'`, `today`, `tomorrow`, `yesterday`, `'in 3 days'`, `'in 2 weeks'`, `'in 1 month'`; in German
-  `heute`, `morgen`, `gestern`, `'in 3 Tagen'`, `'in 2 Wochen'`, `'in 1 Monat'`
-- ISO duration: `P3M`, `P2W`, `-P7D`; for `--to` and `--end` from the day of `--from` or `--start`, else from now. With a
-  time part, `PT72H` or `P1DT12H`, it leads to an instant: first the days on the calendar, at the same time of day, then
-  the hours elapsed
+- distance from now: `now`, `'in 2 hours'`, `'in 90 min'`, `today`, `tomorrow`, `yesterday`, `'in 3 days'`,
+  `'in 2 weeks'`, `'in 1 month'`; in German `heute`, `morgen`, `gestern`, `'in 3 Tagen'`, `'in 2 Wochen'`, and so on
+- ISO duration: `P3M`, `P2W`, `-P7D`; for `--to` and `--end` from the day of `--from` or `--start`, else from now. With
+  a time part, `PT72H` or `P1DT12H`, it leads to an instant: first the days on the calendar, at the same time of day,
+  then the hours elapsed
 - ISO interval, for `--from` only: `2026-12-01/2027-03-01`, `2026-12-01/P3M`, `P3M/2027-03-01`
 
 An instant in ISO form needs its offset: `2026-12-01T17:00` is refused.

@@ -69,6 +69,7 @@ def listed(names: list[str]) -> str:
 def look_at_heads(examination: Examination) -> Told:
     """Compare the ends of all chains of evidence with those kept outside the database."""
     from maintsched.worker.heads import check_heads, heads_path, read_heads
+    from maintsched.worker.restore import WAY_OUT
 
     path = heads_path(examination.config)
     store = examination.store
@@ -76,7 +77,7 @@ def look_at_heads(examination: Examination) -> Told:
     with store.reading() as connection:
         faults = check_heads(connection, kept)
     for fault in faults[:SHOWN]:
-        yield Verdict.FAIL, f"chain {fault.chain}: {fault.what}", "maintsched evidence verify"
+        yield Verdict.FAIL, f"chain {fault.chain}: {fault.what}", f"maintsched evidence verify; {WAY_OUT}"
     if len(faults) > SHOWN:
         yield Verdict.FAIL, f"{len(faults) - SHOWN} more chains do not agree with {path}", "maintsched evidence verify"
     if not faults:
