@@ -63,7 +63,7 @@ wheel-test: $(VENV)/.dev ## build sdist and wheel, try the wheel in a fresh envi
 	tools/wheel_test.sh $(BIN)/python
 
 clean: ## remove the environment and everything that was made
-	rm -rf $(VENV) demo dist build mutants htmlcov .coverage .coverage.* .pytest_cache .mypy_cache .ruff_cache \
+	rm -rf $(VENV) .strangers demo dist build mutants htmlcov .coverage .coverage.* .pytest_cache .mypy_cache .ruff_cache \
 		.import_linter_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 

@@ -36,8 +36,9 @@ Answer = str | Trouble
 """A reply, its lines parted by \\n, or trouble."""
 Script = Mapping[str, Answer | Sequence[Answer] | Callable[[str], Answer | None]]
 """By step: connect, ehlo, starttls, tls (instead of the handshake), ehlo2 (after it), auth, password, mail, rcpt, data,
-dot, rset, quit. One answer holds always, a list for the first times, a function is asked with the line (for dot: with
-the mail's recipient); None is the usual answer.
+body (when the first line of a mail is here; only trouble is an answer), dot, taken (when dot was answered; no answer),
+rset, quit. One answer holds always, a list for the first times, a function is asked with the line (for body, dot and
+taken: with the mail's recipient); None is the usual answer.
 """
 
 USUAL = {
@@ -261,10 +262,12 @@ class _Session:
         self._answer("password", self._line())
 
     def _data(self) -> None:
-        wire = b""
+        sender, recipient = (_address(each) for each in (self.mail_line, self.rcpt_line))
+        wire = self._line_bytes()
+        if isinstance(found := self.server.answer("body", recipient), Trouble):
+            self._do(found)
         while not (wire.endswith(b"\r\n.\r\n") or wire == b".\r\n"):
             wire += self._line_bytes()
-        sender, recipient = (_address(each) for each in (self.mail_line, self.rcpt_line))
         received = Received(
             sender=sender, recipient=recipient, mail_line=self.mail_line, rcpt_line=self.rcpt_line, wire=wire
         )
@@ -273,6 +276,7 @@ class _Session:
             self.server.mails.append(received)
         self.mail_line = self.rcpt_line = ""
         self._do(found)
+        self.server.answer("taken", recipient)
 
     def _answer(self, step: str, line: str, then: Callable[[], None] | None = None) -> None:
         found = self.server.answer(step, line)

@@ -14,6 +14,7 @@ from maintsched.mail.compose import envelope_id
 from maintsched.mail.outcomes import Result
 from maintsched.store.evidence import chains, entries_of, heads
 from maintsched.store.ledger import ACTION, ActionState, claim
+from maintsched.testing import RecordingMailer
 from maintsched.worker import announce as core
 from maintsched.worker.again import resend
 from maintsched.worker.bounces import take_report
@@ -288,6 +289,19 @@ def test_every_pass_leaves_a_heartbeat_and_the_heads_outside_the_database(home, 
     with home.house.store.reading() as connection:
         assert left["entries"] == sum(head.seq for head in heads(connection).values())
     assert beat.stat().st_mode & 0o777 == 0o600
+
+
+def test_a_server_that_repeats_the_address_leaves_no_trace_of_it_in_the_evidence(home):
+    class Chatty(RecordingMailer):
+        async def deliver(self, mails):
+            async for outcome in super().deliver(mails):
+                yield replace(outcome, reply="2.1.5 <OPS@Customer.example> recipient ok")
+
+    home.house.mailer = Chatty()
+    home.tick()
+    assert home.entries("birch-prod")[-1].data["reply"] == "250 2.1.5 <<recipient>> recipient ok"
+    assert "customer.example" not in repr(home.all_entries()).lower()
+    assert "customer.example" not in (one(home).reply or "").lower()
 
 
 def test_the_operator_hears_once_a_day_that_the_worker_is_there_where_that_is_asked_for(home):

@@ -40,9 +40,9 @@ def renew(page: Path) -> None:
         folder.mkdir()
         transcripts.prepare(folder)
         text = page.read_text(encoding="utf-8")
-        page.write_text(
-            transcripts.renewed(text, transcripts.play(text, folder, Path(name) / "cache")), encoding="utf-8"
-        )
+        new = transcripts.renewed(text, transcripts.play(text, folder, Path(name) / "cache"))
+        assert "Traceback (most recent call last)" not in new, f"{page}: a command fails"
+        page.write_text(new, encoding="utf-8")
 
 
 def main() -> None:

@@ -1,7 +1,7 @@
 """Runs the console blocks of a page and compares, or renews, what they print.
 
-In a block ```console a line that begins with "$ " is a command, the lines after it are what it prints (stdout and
-stderr). The commands of a page run one after the other in one shell, in an empty folder. A block with a title, such as
+In a block ```console a line that begins with "$ " is a command, which goes on after a line that ends with a backslash;
+the lines after it are what it prints (stdout and stderr). The commands of a page run one after the other in one shell, in an empty folder. A block with a title, such as
 ```toml title="fleet.toml", is a file of that name that the reader saves before the next command.
 
 A line `…` in what a command prints stands for lines that the page leaves out. The folder that the commands run in is
@@ -10,6 +10,7 @@ shown as `HOME`. A page that says `SERVER` has this mail server while its comman
 
 import os
 import re
+import shutil
 import socket
 import subprocess
 import sys
@@ -71,7 +72,9 @@ def commands(block: Block) -> list[Command]:
     """Return the commands of a console block."""
     found: list[tuple[str, list[str]]] = []
     for line in block.lines:
-        if line.startswith("$ "):
+        if found and not found[-1][1] and found[-1][0].endswith("\\"):
+            found[-1] = (f"{found[-1][0]}\n{line}", [])
+        elif line.startswith("$ "):
             found.append((line.removeprefix("$ "), []))
         else:
             assert found, f"a console block begins with a command, got: {line}"
@@ -83,6 +86,8 @@ def play(page: str, folder: Path, cache: Path) -> list[tuple[Block, list[Command
     """Run the commands of `page` in `folder`; return its console blocks with what each command printed."""
     script, console = ["exec 2>&1"], []
     with _server(page, folder) as port:
+        for example in (folder / "docs" / "examples").glob("*.toml"):
+            example.write_text(example.read_text(encoding="utf-8").replace(PORT, port), encoding="utf-8")
         for position, block in enumerate(blocks(page)):
             if block.title is not None:
                 kept = folder / f".block-{position}"
@@ -179,8 +184,7 @@ def _environment(cache: Path) -> dict[str, str]:
 
 def prepare(folder: Path) -> None:
     """Put into `folder` what a reader in a checkout has: the example files of the docs."""
-    (folder / "docs").mkdir()
-    (folder / "docs" / "examples").symlink_to(ROOT / "docs" / "examples")
+    shutil.copytree(ROOT / "docs" / "examples", folder / "docs" / "examples")
 
 
 def renewed(page: str, played: list[tuple[Block, list[Command]]]) -> str:

@@ -13,9 +13,12 @@ from typing import Any
 import click
 
 from maintsched.cli.options import now_option, present
+from maintsched.contract import Contract
 from maintsched.errors import FileError
 
 FOLDER = "maintsched-demo"
+WRITTEN = ("mail/[0-9]*.eml", "*.html", "fleet.toml", "heartbeat.json", "maintsched.db*", "maintsched.toml")
+"""What a demo leaves; the configuration, by which it is known again, goes last."""
 CONFIG = """\
 # Written by `maintsched demo`. `maintsched init` writes one that explains every key.
 
@@ -56,30 +59,54 @@ def demo(folder: str, now: str | None) -> None:
     """
     from maintsched.intake.contracts import load_contract
 
-    start = present(load_contract(), now)
+    contract = load_contract()
+    start = _beginning(contract, present(contract, now))
     home = _fresh(Path(folder))
     with _sink(home / "mail") as port:
         _write(home / "maintsched.toml", CONFIG.format(port=port))
         _write(home / "fleet.toml", resources.files("maintsched.cli.samples").joinpath("demo.toml").read_text("utf-8"))
         _make_database(home, start)
-        _Story(home, start).tell()
+        _Story(home, contract, start).tell()
     mails = sorted((home / "mail").glob("*.eml"))
     click.secho(f"\nDone. {len(mails)} mails went through the mail server; look at these:", bold=True)
     for name in ("mail/", "plan.html", "evidence.html", "maintsched.toml", "maintsched.db"):
         click.echo(f"  {home / name}")
-    click.echo(f"Go on with: MAINTSCHED_CONFIG={home / 'maintsched.toml'} maintsched window list")
+    click.echo(f"Go on with: MAINTSCHED_CONFIG={shlex.quote(str(home / 'maintsched.toml'))} maintsched window list")
+
+
+def _next_reminder(contract: Contract, at: datetime) -> tuple[str, datetime]:
+    """Return the id of the next monthly window, and when its reminder goes out."""
+    from maintsched.deadlines import notice_deadline, send_at
+    from maintsched.windows import next_window
+
+    window = next_window(contract, at)
+    return window.id, send_at(contract, notice_deadline(contract, window.kind, window.start).at)
+
+
+def _beginning(contract: Contract, now: datetime) -> datetime:
+    """Return when the story begins: now, or after the next monthly window where its reminder would be due meanwhile."""
+    from maintsched.windows import next_window
+
+    _, goes_out = _next_reminder(contract, now)
+    if goes_out > now + timedelta(days=2):
+        return now.astimezone(contract.zone)
+    after = next_window(contract, now).start.astimezone(contract.zone) + timedelta(days=1)
+    return after.replace(hour=10, minute=0, second=0, microsecond=0)
 
 
 class _Story:
     """What happens in the demo, as commands that anybody could type."""
 
-    def __init__(self, home: Path, start: datetime) -> None:
+    def __init__(self, home: Path, contract: Contract, start: datetime) -> None:
         self._home = home
+        self._contract = contract
+        self._zone = contract.zone
         self._at = start
 
     def tell(self) -> None:
         """Tell the story from beginning to end."""
         start = self._at
+        click.echo(f"The story begins on {start:%Y-%m-%d} at {start:%H:%M} ({self._zone}), on a clock of its own.")
         self._say("A fleet of twelve customers, in two languages, goes into the database")
         self._run("fleet", "sync", "--yes")
         self._say("The coming quarter: windows, when their reminders go out and are due, what goes in")
@@ -116,17 +143,14 @@ class _Story:
 
     def _reminder_and_proof(self, disk: datetime) -> None:
         """Let the worker remind of the next monthly window, and look at the evidence."""
-        from maintsched.intake.contracts import load_contract
-        from maintsched.windows import next_window
-
         self._say("The monthly reminder goes out by itself when its time has come, at least 7 days ahead")
-        window = next_window(load_contract(), self._at + timedelta(days=14))
-        self._at = max(self._at, window.start - timedelta(days=9)).replace(hour=10, minute=0)
+        window, goes_out = _next_reminder(self._contract, self._at)
+        self._at = goes_out + timedelta(minutes=1)
         self._run("worker", "--once")
         self._run("worker", "--once")
         self._run("window", "list")
         self._say("Why is that window when it is, and until when had it to be told?")
-        self._run("explain", window.id)
+        self._run("explain", window)
         self._say("The proof: who was told what, when, by which server's word; and that nobody changed it since")
         month = f"{disk:%Y-%m}"
         self._run("evidence", "export", "birch-prod", "--month", month, into="evidence.html")
@@ -135,7 +159,7 @@ class _Story:
     def _announce(
         self, kind: str, start: datetime, instances: str, reason: str, *more: str, refused: bool = False
     ) -> None:
-        when = f"{start:%Y-%m-%d %H:%M}"
+        when = f"{start.astimezone(self._zone):%Y-%m-%d %H:%M}"
         self._run(
             "window",
             "announce",
@@ -152,11 +176,8 @@ class _Story:
             refused=refused,
         )
 
-    @staticmethod
-    def _whole_hour(at: datetime, hour: int) -> datetime:
-        from maintsched.intake.contracts import load_contract
-
-        return at.astimezone(load_contract().zone).replace(hour=hour, minute=0, second=0, microsecond=0)
+    def _whole_hour(self, at: datetime, hour: int) -> datetime:
+        return at.astimezone(self._zone).replace(hour=hour, minute=0, second=0, microsecond=0)
 
     @staticmethod
     def _say(text: str) -> None:
@@ -170,7 +191,8 @@ class _Story:
         click.secho(f"$ maintsched {shlex.join(words)}{target}", fg="cyan")
         given = [*words, *([] if words[:2] == ("evidence", "verify") else ["--now", self._at.isoformat()])]
         given += ["--config", str(self._home / "maintsched.toml")]
-        sys.stdout.flush()
+        if sys.stdout is not None:
+            sys.stdout.flush()
         with _into(None if into is None else self._home / into):
             code = _exit_code(main, given)
         if refused != (code == 1) or code not in (0, 1):
@@ -207,7 +229,9 @@ def _sink(folder: Path) -> Iterator[int]:
     """Run a mail server on loopback that keeps every mail as a file; give its port."""
     from aiosmtpd.controller import Controller
 
-    folder.mkdir()
+    folder.mkdir(exist_ok=True)
+    listener = socket.create_server(("127.0.0.1", 0))  # a port that is free
+    port = int(listener.getsockname()[1])
 
     class Keep:
         count = 0
@@ -218,9 +242,11 @@ def _sink(folder: Path) -> Iterator[int]:
             (folder / f"{Keep.count:03d}-{envelope.rcpt_tos[0]}.eml").write_bytes(envelope.original_content)
             return f"250 2.0.0 Ok: queued as {Keep.count:03d}"
 
-    with socket.create_server(("127.0.0.1", 0)) as probe:  # a port that is free
-        port = int(probe.getsockname()[1])
-    controller = Controller(Keep(), hostname="127.0.0.1", port=port)
+    class Sink(Controller):
+        def _create_server(self) -> Any:
+            return self.loop.create_server(self._factory_invoker, sock=listener)
+
+    controller = Sink(Keep(), hostname="127.0.0.1", port=port)
     controller.start()
     try:
         yield port
@@ -229,9 +255,7 @@ def _sink(folder: Path) -> Iterator[int]:
 
 
 def _fresh(folder: Path) -> Path:
-    """Return a new folder; that of an earlier demo is emptied, any other is left alone."""
-    import shutil
-
+    """Return a new folder; of an earlier demo what it wrote is removed, any other folder is left alone."""
     config = folder / "maintsched.toml"
     try:
         if folder.exists() and any(folder.iterdir()):
@@ -240,7 +264,9 @@ def _fresh(folder: Path) -> Path:
                 raise FileError(
                     str(folder), line=None, key=None, expected="a new folder, or an old demo's", found=found
                 )
-            shutil.rmtree(folder)
+            for pattern in WRITTEN:
+                for path in folder.glob(pattern):
+                    path.unlink()
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     except OSError as error:
         found = str(error.strerror).lower()

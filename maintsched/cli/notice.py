@@ -11,8 +11,11 @@ from maintsched.cli.configured import config_option
 from maintsched.cli.houses import opened
 from maintsched.cli.options import FileName, now_option, option
 from maintsched.cli.spoken import read_spoken
-from maintsched.errors import FileError, printable
+from maintsched.errors import FileError, MaintschedError, printable
 from maintsched.fleet import Language
+
+REPORT_MAX = 2 * 1024 * 1024
+"""Bytes of a delivery report that are read."""
 
 
 @click.group()
@@ -46,13 +49,13 @@ def list_notices(
     Example:
       maintsched notice list --state failed
     """
-    from maintsched.store.outbox import read_notices
+    from maintsched.worker.again import notices_of
     from maintsched.worker.changes import notice_row
 
-    with opened(config_file, now) as house, house.store.reading() as connection:
-        subjects = None if subject is None else {subject}
-        found = read_notices(connection, subjects=subjects, customer=customer)
-    rows = [notice_row(each) for each in found if state in (None, str(each.state))]
+    with opened(config_file, now) as house:
+        found = notices_of(house, subject=subject, customer=customer)
+        zone = house.contract.zone
+    rows = [notice_row(each, zone) for each in found if state in (None, str(each.state))]
     if as_json:
         click.echo(json.dumps(rows, ensure_ascii=False, indent=2))
         return
@@ -80,16 +83,34 @@ def show(key: str, as_json: bool, now: str | None, config_file: str | None) -> N
 
     with opened(config_file, now) as house:
         stored = one_notice(house, key)
-        row = notice_row(stored)
+        row = notice_row(stored, house.contract.zone)
         if as_json:
             click.echo(json.dumps(row, ensure_ascii=False, indent=2))
             return
         for name, value in row.items():
             if value not in (None, "", []):
-                shown = ", ".join(value) if isinstance(value, list) else value
-                click.echo(f"{name:<12} {printable(str(shown))}")
+                click.echo(f"{name:<12} {_shown(value)}")
+        try:
+            mail = composed_notice(house, stored)
+        except MaintschedError as error:  # its contact may be gone, or a template broken: what happened still shows
+            click.echo(f"its text cannot be shown: {error}", err=True)
+            return
         click.echo("")
-        click.echo(composed_notice(house, stored).text)
+        click.echo(mail.text)
+    _say_if_other(stored, mail)
+
+
+def _shown(value: Any) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return printable(", ".join(value) if isinstance(value, list) else str(value))
+
+
+def _say_if_other(stored: Any, mail: Any) -> None:
+    """Warn where the mail of today is not the one that went out: its template or contact has changed since."""
+    if stored.digest is not None and stored.digest != mail.digest:
+        what = "its template, or what is known of its contact, has changed since it was sent"
+        click.echo(f"this is not byte for byte the mail that was sent (sha256 {stored.digest}): {what}", err=True)
 
 
 @notice.command()
@@ -115,7 +136,9 @@ def preview(what: str, language: str, output: str, show_it: bool, now: str | Non
 
     with opened(config_file, now) as house:
         if "/" in what:
-            mail, name = composed_notice(house, one_notice(house, what)), what.replace("/", "-").replace(":", "-")
+            stored = one_notice(house, what)
+            mail, name = composed_notice(house, stored), what.replace("/", "-").replace(":", "-")
+            _say_if_other(stored, mail)
         else:
             letter = specimen(house.contract, house.config, what, Language(language), now=house.clock())
             mail, name = compose(letter, house.templates), f"{what}-{language}"
@@ -174,7 +197,8 @@ def provisioned(instance: str, link: str, ordered: str | None, now: str | None, 
         at, zone = house.clock(), house.contract.zone
         since = None if ordered is None else read_spoken(ordered, now=at, zone=zone, option="--ordered")
         keys = tell_provisioned(house, instance, link, ordered_at=since, now=at)
-    click.echo("\n".join(keys) if keys else "nobody to tell: add a contact that is responsible")
+    for key in keys:
+        click.echo(f"{key} goes out with the next pass of the worker")
 
 
 @notice.command()
@@ -193,7 +217,9 @@ def bounces(as_json: bool, now: str | None, config_file: str | None) -> None:
     """
     from maintsched.worker.bounces import take_report
 
-    raw = sys.stdin.buffer.read(2 * 1024 * 1024)
+    if sys.stdin is None or sys.stdin.isatty():
+        raise click.UsageError("a delivery report is read from standard input: maintsched notice bounces < report.eml")
+    raw = sys.stdin.buffer.read(REPORT_MAX)
     with opened(config_file, now) as house:
         read = take_report(house, raw, source="stdin", now=house.clock())
     row: dict[str, Any] = {

@@ -99,14 +99,14 @@ def list_outages(everything: bool, as_json: bool, now: str | None, config_file: 
     with opened(config_file, now) as house:
         with house.store.reading() as connection:
             kept = read_outages(connection)
-        rows = [_row(house, each) for each in kept if everything or each.outage.end is None]
-    if as_json:
-        click.echo(json.dumps(rows, ensure_ascii=False, indent=2))
-        return
-    if not rows:
-        click.echo("no outage" if everything else "no outage is open")
-    for row in rows:
-        click.echo(_line(row))
+        listed = [each for each in kept if everything or each.outage.end is None]
+        if as_json:
+            click.echo(json.dumps([_row(house, each) for each in listed], ensure_ascii=False, indent=2))
+            return
+        if not listed:
+            click.echo("no outage" if everything else "no outage is open")
+        for each in listed:
+            click.echo(_line(house, each))
 
 
 def _row(house: Any, kept: Any) -> dict[str, Any]:
@@ -123,18 +123,27 @@ def _row(house: Any, kept: Any) -> dict[str, Any]:
     }
 
 
-def _line(row: dict[str, Any]) -> str:
-    end = row["end"] or "still open"
-    counts = "counts" if row["critical"] else "minor"
-    return f"{row['key']}  {row['start']} – {end}  {counts}  {printable(row['note'])}".rstrip()
+def _line(house: Any, kept: Any) -> str:
+    from maintsched.report.datewords import DateWords
+    from maintsched.report.words import Words
+
+    outage, dates = kept.outage, DateWords(words=Words.of("en"), zone=house.contract.zone, now=house.clock())
+    when = f"{dates.day(dates.local_date(outage.start))}, {dates.time(outage.start)}, still open"
+    if outage.end is not None:
+        when = f"{dates.day(dates.local_date(outage.start))}, {dates.hours(outage.start, outage.end)}"
+    kind = ["critical" if outage.critical else "minor"]
+    kind += [f"cause: {str(outage.cause).replace('_', ' ')}"] if outage.cause else []
+    kind += ["data restore"] if outage.data_restore else []
+    note = f"  {printable(kept.note)}" if kept.note else ""
+    return f"{kept.key}  {when}  {', '.join(kind)}{note}"
 
 
 def _print(house: Any, noted: Any, as_json: bool) -> None:
-    row = _row(house, noted.outage)
     if as_json:
-        click.echo(json.dumps({**row, "notices": list(noted.notices)}, ensure_ascii=False, indent=2))
+        row = {**_row(house, noted.outage), "notices": list(noted.notices)}
+        click.echo(json.dumps(row, ensure_ascii=False, indent=2))
         return
-    click.echo(_line(row))
+    click.echo(_line(house, noted.outage))
     if noted.notices:
         people = ", ".join("/".join(key.split("/")[-2:]) for key in noted.notices)
         click.echo(f"  tells {people} with the next pass of the worker")

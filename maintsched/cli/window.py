@@ -153,7 +153,9 @@ def _alternatives(
 ) -> tuple[Span, ...]:
     starts = [read_spoken(text, now=now, zone=contract.zone, option="--alternative") for text in texts]
     if len({utc(start) for start in (window.span.start, *starts)}) <= len(starts):
-        raise click.BadParameter("expected starts that differ from each other and from --start", param_hint="--alternative")
+        raise click.BadParameter(
+            "expected starts that differ from each other and from --start", param_hint="--alternative"
+        )
     length = window.span.elapsed
     return tuple(
         Span(start=start.astimezone(contract.zone), end=(utc(start) + length).astimezone(contract.zone))

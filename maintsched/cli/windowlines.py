@@ -138,8 +138,8 @@ def one_lines(house: "House", row: Mapping[str, Any], now: datetime) -> Iterator
     yield f"  when     {_when(dates, row)}  ({dates.relative(start)})"
     yield f"  what     {printable(row['reason'])}; impact: {dates.words('impact_' + row['impact'])}"
     if row["state"] != WindowState.CANCELLED:
-        before = "before" if row["deadline_exclusive"] else "by"
-        yield f"  due      to be told {before} {dates.at(datetime.fromisoformat(row['deadline']))} (clause {row['clause']})"
+        until = f"{'before' if row['deadline_exclusive'] else 'by'} {dates.at(datetime.fromisoformat(row['deadline']))}"
+        yield f"  due      to be told {until} (clause {row['clause']})"
     for alternative in row["alternatives"]:
         yield f"  or       {alternative['number']}: {dates.at(datetime.fromisoformat(alternative['start']))}"
     for key, facts in row["by_instance"].items():

@@ -11,7 +11,8 @@ import click
 from maintsched.cli.configured import config_option, open_configured
 from maintsched.cli.options import now_option, option, present
 from maintsched.cli.spoken import read_length
-from maintsched.errors import MaintschedError
+from maintsched.errors import MaintschedError, show
+from maintsched.journal import instant_text
 from maintsched.worker.clock import read_clock
 
 
@@ -64,7 +65,11 @@ def _carefully(config: Any, contract: Any, clock: Callable[[], datetime], as_jso
     try:
         return _pass(config, contract, clock, as_json)
     except MaintschedError as error:
-        click.echo(f"Error: {error}", err=True)
+        if as_json:
+            record = {"action": "pass", "at": instant_text(clock()), "exit_code": 1, "problems": [str(error)]}
+            click.echo(json.dumps(record, ensure_ascii=False))
+        else:
+            click.echo(f"Error: {error}", err=True)
         return 1
 
 
@@ -85,5 +90,5 @@ def _pass(config: Any, contract: Any, clock: Callable[[], datetime], as_json: bo
 def _seconds(text: str) -> float:
     length = read_length(text, option="--every")
     if not timedelta(seconds=1) <= length <= timedelta(days=1):
-        raise click.BadParameter("expected 1s to 24h", param_hint="--every")
+        raise click.BadParameter(f"expected 1s to 24h, got {show(text)}", param_hint="--every")
     return length.total_seconds()

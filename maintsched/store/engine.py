@@ -198,6 +198,7 @@ def _set_up_sqlite(connection: Any, _: object) -> None:
     try:
         connection.execute("PRAGMA synchronous = FULL")
         connection.execute("PRAGMA foreign_keys = ON")
+        connection.execute("PRAGMA secure_delete = ON")  # what was erased does not stay in free pages
     except BaseException:
         connection.close()  # nobody else has seen it yet
         raise

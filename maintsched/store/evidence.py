@@ -5,7 +5,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, bindparam, insert, select, update
+from sqlalchemy import Connection, bindparam, func, insert, select, update
 
 from maintsched.journal import Entry, EntryKind, Event, Head, chained
 from maintsched.store.rows import HeadRow, JournalRow
@@ -63,6 +63,17 @@ def heads(connection: Connection, chains: Collection[str] | None = None) -> dict
             for row in connection.execute(columns.where(HEAD.c.chain.in_(some)))
         ]
     return {chain: Head(seq, digest) for chain, seq, digest in found}
+
+
+def count_heads(connection: Connection) -> tuple[int, int]:
+    """Return how many chains there are, and how many entries in all of them."""
+    counted = connection.execute(select(func.count(), func.coalesce(func.sum(HEAD.c.seq), 0)).select_from(HEAD)).one()
+    return int(counted[0]), int(counted[1])
+
+
+def count_entries(connection: Connection) -> int:
+    """Return how many entries there are."""
+    return count_heads(connection)[1]
 
 
 def chains(connection: Connection) -> list[str]:

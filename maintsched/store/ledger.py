@@ -115,7 +115,7 @@ class Marked:
     """Columns of the notice: result, digest, accepted_at, server, reply, templates."""
 
 
-KEPT = ("result", "digest", "templates", "accepted_at", "server", "reply")
+KEPT = ("required", "result", "digest", "templates", "accepted_at", "server", "reply")
 
 
 def mark(connection: Connection, outcomes: Collection[Marked], *, owner: str, now: datetime) -> set[str]:

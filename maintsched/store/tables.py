@@ -26,6 +26,8 @@ def in_chunks(values: Sequence[T]) -> Iterator[Sequence[T]]:
 META = table_of(FactRow)
 FACTS_VERSION = "facts_version"
 EPOCH = "epoch"
+HEADS_WRITTEN = "heads_written"
+"""How many entries there were when the heads were written to their file last."""
 LAST_PASS = "last_pass"  # noqa: S105 - the name of a fact, no secret
 
 

@@ -1,7 +1,7 @@
 """Reads delivery reports: a permanent bounce revokes the proof of a notice, and the operator is told (clause 2.4.3)."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -19,7 +19,7 @@ from maintsched.store.outbox import StoredNotice, read_notices
 from maintsched.store.tables import facts_changed
 from maintsched.worker.alerts import Alert, record_alerts
 from maintsched.worker.house import House
-from maintsched.worker.perform import evidence_events, suppress
+from maintsched.worker.perform import evidence_events, suppress, without_address
 from maintsched.worker.post import read_addressees, suppression
 
 REPORTED_WITHIN = timedelta(days=30)
@@ -48,6 +48,17 @@ def read_bounces(house: House, *, now: datetime) -> list[Read]:
             found.append(take_report(house, raw, source=file, now=now))
             _put_away(folder, file)
     return [read for read in found if read.revoked]
+
+
+def has_reports(house: House) -> bool:
+    """Say whether a report that was not read yet lies in the configured maildir."""
+    folder = house.config.worker.bounces
+    if folder is None:
+        return False
+    try:
+        return any((folder / "new").iterdir())
+    except OSError:  # what is wrong with it, reading it says
+        return True
 
 
 def _put_away(folder: Path, name: str) -> None:
@@ -92,7 +103,7 @@ def _notice_of(connection: Connection, bounce: Bounce, domain: str, now: datetim
 
 def _delivered(connection: Connection, stored: StoredNotice, bounce: Bounce, now: datetime) -> None:
     connection.execute(update(NOTICE).where(NOTICE.c.key == stored.key).values(delivered_at=now))
-    data = {"status": bounce.status, "diagnostic": bounce.diagnostic}
+    data = {"status": bounce.status}
     append(connection, evidence_events(stored, EntryKind.NOTICE_DELIVERED, now, data))
     facts_changed(connection)
 
@@ -100,11 +111,13 @@ def _delivered(connection: Connection, stored: StoredNotice, bounce: Bounce, now
 def _bounced(connection: Connection, house: House, stored: StoredNotice, bounce: Bounce, now: datetime) -> None:
     notice = stored.notice
     connection.execute(update(NOTICE).where(NOTICE.c.key == stored.key).values(bounced_at=now, result="bounced"))
+    person = (notice.customer, notice.contact)
+    addressee = read_addressees(connection, house.config, {person}).get(person)
+    if addressee is not None:
+        bounce = replace(bounce, diagnostic=without_address(bounce.diagnostic, addressee.contact.email))
     data = {"status": bounce.status, "diagnostic": bounce.diagnostic}
     events: Iterable[Event] = evidence_events(stored, EntryKind.NOTICE_BOUNCED, now, data)
     append(connection, events)
-    person = (notice.customer, notice.contact)
-    addressee = read_addressees(connection, house.config, {person}).get(person)
     if addressee is not None and not addressee.customer.startswith("_"):
         suppress(connection, suppression(addressee, now, f"bounced: {bounce.status} {bounce.diagnostic}"))
     facts_changed(connection)

@@ -32,6 +32,8 @@ from maintsched.store.tables import EPOCH, in_chunks, read_meta, write_meta
 
 GROWTH = 4
 """The file is compacted when it holds more than this many lines a chain."""
+NEWEST_BYTES = 16 * 1024
+"""How much of the end of the file a quick look reads."""
 EPOCH_BYTES = 16
 _EPOCH_LINE = re.compile(r"epoch ([0-9a-f]{32})")
 _HEAD_LINE = re.compile(r"([0-9a-f]{32}) ([A-Za-z0-9_][A-Za-z0-9._-]{0,62}) ([1-9][0-9]{0,17}) ([0-9a-f]{64})")
@@ -98,12 +100,34 @@ def _parse(path: Path, data: bytes) -> KeptHeads:
             epochs.append(begun[1])
             found.clear()
         elif head and epochs and head[1] == epochs[-1]:
+            found.pop(head[2], None)  # the chains stay in the order in which they were written last
             found[head[2]] = Head(int(head[3]), head[4])
         else:
             raise _refused(path, number, _LINE, show(line))
     if not epochs:
         raise _refused(path, 1, "'epoch <epoch>'", "a torn line" if rest else "nothing")
     return KeptHeads(epoch=epochs[-1], heads=found, lines=len(lines), torn=bool(rest))
+
+
+def read_newest(path: Path) -> KeptHeads | None:
+    """Return what the end of the heads file says: the chains that were written last. None where that is no whole line.
+
+    A database that is behind is most likely behind there. That costs next to nothing, however many chains there are.
+    """
+    try:
+        with path.open("rb") as file:
+            size = file.seek(0, os.SEEK_END)
+            file.seek(max(0, size - NEWEST_BYTES))
+            data = file.read()
+    except OSError as error:
+        raise _refused(path, None, "the heads of the chains", error.strerror or "an error") from error
+    whole = data.rpartition(b"\n")[0].split(b"\n")
+    found = [head for raw in whole if (head := _HEAD_LINE.fullmatch(raw.decode("ascii", "backslashreplace")))]
+    if not found:
+        return None
+    epoch = found[-1][1]
+    heads = {head[2]: Head(int(head[3]), head[4]) for head in found if head[1] == epoch}
+    return KeptHeads(epoch=epoch, heads=heads)
 
 
 def _refused(path: Path, line: int | None, expected: str, found: str) -> FileError:
@@ -151,7 +175,7 @@ def _add(path: Path, descriptor: int, kept: KeptHeads | None, epoch: str, wanted
     lines = _lines(epoch, new, begins=not same)
     if not lines:
         return
-    chains = {**known, **new}
+    chains = {**{chain: head for chain, head in known.items() if chain not in new}, **new}
     if (kept.lines if kept else 0) + len(lines) > GROWTH * len(chains) + 1:
         _replace(path, "".join(_lines(epoch, chains, begins=True)))
         return

@@ -12,6 +12,7 @@ from maintsched.contract import Contract
 from maintsched.due import Known, deferral_subject
 from maintsched.facts import Facts, Outage
 from maintsched.fleet import Fleet
+from maintsched.fleetdiff import facts_of
 from maintsched.intake.config import Config
 from maintsched.localtime import utc
 from maintsched.mail.outcomes import Mailer
@@ -106,14 +107,17 @@ def read_scene(connection: Connection, contract: Contract, now: datetime) -> Sce
     others = {deferral_subject(each.instance, each.release) for each in deferrals}
     others |= {f"instance/{each.key}" for each in fleet.instances() if each.ends_on is not None}
     outages = read_outages(connection, since=since)
-    facts = Facts(
-        windows=declared_windows(fleet, announcements, told),
-        releases=read_releases(connection),
-        deferrals=deferrals,
-        freezes=freezes_in_force(read_freezes(connection)),
-        outages=tuple(_living(fleet, outages)),
-        consents=tuple(each for each in read_consents(connection) if each.instance in fleet.owners),
-        track_switches=tuple(each for each in read_track_switches(connection) if each.instance in fleet.owners),
+    facts = facts_of(
+        fleet,
+        Facts(
+            windows=declared_windows(fleet, announcements, told),
+            releases=read_releases(connection),
+            deferrals=deferrals,
+            freezes=freezes_in_force(read_freezes(connection)),
+            outages=tuple(_living(fleet, outages)),
+            consents=tuple(each for each in read_consents(connection) if each.instance in fleet.owners),
+            track_switches=tuple(each for each in read_track_switches(connection) if each.instance in fleet.owners),
+        ),
     )
     known = Known(
         threads={**threads, **read_threads(connection, others)},

@@ -1,7 +1,8 @@
 """One claimed notice: composed, and after an attempt marked with what became of it, with the evidence of it."""
 
+import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -119,7 +120,7 @@ def unsendable(marking: Marking, prepared: Prepared, *, now: datetime) -> None:
     suppressed = prepared.addressee is not None and prepared.addressee.suppressed is not None
     over = stored.give_up_at is not None and utc(now) >= utc(stored.give_up_at)
     state = ActionState.CANCELLED if gone else ActionState.FAILED if suppressed or over else ActionState.READY
-    kept = {"result": "suppressed"} if suppressed else {}
+    kept: dict[str, Any] = {"result": "suppressed"} if suppressed else {"required": False} if gone else {}
     at = utc(now) + UNSENDABLE
     marking.marked.append(Marked(key=stored.key, state=state, not_before=at, counts=False, kept=kept))
     if gone:
@@ -137,7 +138,9 @@ def unsendable(marking: Marking, prepared: Prepared, *, now: datetime) -> None:
 
 
 def note(house: House, marking: Marking, prepared: Prepared, outcome: Outcome, *, now: datetime) -> None:
-    """Note what became of one attempt."""
+    """Note what became of one attempt. The address is taken out of the server's words: evidence names nobody."""
+    if prepared.addressee is not None:
+        outcome = replace(outcome, reply=without_address(outcome.reply, prepared.addressee.contact.email))
     if outcome.result is Result.ACCEPTED:
         _accepted(marking, prepared, outcome, now)
     elif outcome.result is Result.REFUSED:
@@ -151,6 +154,11 @@ def note(house: House, marking: Marking, prepared: Prepared, outcome: Outcome, *
         data = {"before": prepared.stored.digest, "sha256": digest}
         events = _events(prepared, EntryKind.NOTICE_DIFFERS, now, data)
         marking.events.setdefault(prepared.stored.key, []).extend(events)
+
+
+def without_address(words: str, address: str) -> str:
+    """Return the words of a server without the recipient's address, in whatever case it stands there."""
+    return re.sub(re.escape(address), "<recipient>", words, flags=re.IGNORECASE)
 
 
 def _kept(prepared: Prepared, outcome: Outcome) -> dict[str, Any]:

@@ -44,8 +44,7 @@ def record_due(house: House, *, now: datetime) -> Recorded:
     something new could be due has not come.
     """
     with house.store.writing() as connection:
-        mark = _mark(house.contract, house.config.worker.horizon_months, connection)
-        if _nothing_new(connection, mark, now):
+        if nothing_new(house, connection, now):
             return Recorded(planned=False)
         scene = read_scene(connection, house.contract, now)
         plan = plan_ahead(house, connection, scene, now)
@@ -66,7 +65,9 @@ def _mark(contract: Contract, horizon_months: int, connection: Connection) -> st
     return f"{sha256(repr(contract).encode()).hexdigest()[:16]}/{horizon_months}/{facts}"
 
 
-def _nothing_new(connection: Connection, mark: str, now: datetime) -> bool:
+def nothing_new(house: House, connection: Connection, now: datetime) -> bool:
+    """Say whether contract, facts and horizon are those of the last plan, and nothing new can be due since."""
+    mark = _mark(house.contract, house.config.worker.horizon_months, connection)
     kept = (read_meta(connection, PLANNED) or " ").partition(" ")
     return kept[0] == mark and bool(kept[2]) and utc(now) < datetime.fromisoformat(kept[2])
 

@@ -17,7 +17,7 @@ from maintsched.store.evidence import append, heads
 from maintsched.store.ledger import ACTION, NOTICE, ActionKind, ActionState
 from maintsched.store.outbox import record
 from maintsched.store.windows import keep_windows
-from maintsched.worker.heads import begin_epoch, check_heads, heads_path, read_heads, write_heads
+from maintsched.worker.heads import begin_epoch, check_heads, heads_path, read_heads, read_newest, write_heads
 from maintsched.worker.house import House, read_scene
 from maintsched.worker.record import plan_ahead
 
@@ -54,12 +54,17 @@ class Hold:
         )
 
 
-def hold_of(house: House, *, now: datetime) -> Hold | None:
-    """Return why passes hold at `now`, or None where the database is not behind the heads kept outside it."""
+def hold_of(house: House, *, now: datetime, quick: bool = False) -> Hold | None:
+    """Return why passes hold at `now`, or None where the database is not behind the heads kept outside it.
+
+    A `quick` look is at the chains that were written last: enough while nothing is to be sent.
+    """
     path = heads_path(house.config)
     if not path.exists():
         return None
-    kept = read_heads(path)
+    kept = read_newest(path) if quick else read_heads(path)
+    if kept is None:
+        return None
     with house.store.reading() as connection:
         faults = check_heads(connection, kept)
     if not faults:

@@ -10,10 +10,10 @@ from typing import Any
 from maintsched.errors import printable
 from maintsched.journal import instant_text
 from maintsched.store.ledger import due_count
-from maintsched.worker.bounces import read_bounces
+from maintsched.worker.bounces import has_reports, read_bounces
 from maintsched.worker.dispatch import Delivered, LocalDispatch
 from maintsched.worker.house import House
-from maintsched.worker.record import Recorded, record_due
+from maintsched.worker.record import Recorded, nothing_new, record_due
 from maintsched.worker.restore import Hold, hold_of
 from maintsched.worker.watch import (
     Heartbeat,
@@ -90,9 +90,14 @@ class TickReport:
 async def tick(house: House, *, now: datetime, watcher: Callable[[Delivered], None] | None = None) -> TickReport:
     """Do everything that is due at `now`. A pass that is killed anywhere is carried on by the next."""
     report = TickReport(at=now)
-    report.hold = hold_of(house, now=now)
+    idle = is_idle(house, now=now)
+    report.hold = hold_of(house, now=now, quick=idle)
     if report.hold is not None:
         report.problems.extend(report.hold.lines)
+        _beat(house, report, now=now)
+        return report
+    if idle:
+        report.recorded = Recorded(planned=False)
         _beat(house, report, now=now)
         return report
     report.bounces = len(read_bounces(house, now=now))
@@ -103,6 +108,14 @@ async def tick(house: House, *, now: datetime, watcher: Callable[[Delivered], No
     await deliver(house, report, watcher)
     _look_back(house, report, now=now)
     return report
+
+
+def is_idle(house: House, *, now: datetime) -> bool:
+    """Say whether nothing can be due: nothing waits, no report came in, and nothing changed since the last plan."""
+    if house.config.worker.heartbeat_mail or has_reports(house):
+        return False
+    with house.store.reading() as connection:
+        return nothing_new(house, connection, now) and not due_count(connection, now)
 
 
 async def deliver(house: House, report: TickReport, watcher: Callable[[Delivered], None] | None = None) -> None:

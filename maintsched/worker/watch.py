@@ -12,9 +12,9 @@ from sqlalchemy import Connection, and_, select
 from maintsched.errors import StoreError
 from maintsched.journal import instant_text
 from maintsched.localtime import utc
-from maintsched.store.evidence import heads
+from maintsched.store.evidence import count_entries, count_heads
 from maintsched.store.ledger import ACTION, NOTICE, ActionKind, ActionState
-from maintsched.store.tables import EPOCH, read_meta
+from maintsched.store.tables import EPOCH, HEADS_WRITTEN, read_meta, write_meta
 from maintsched.worker.alerts import Alert, record_alerts
 from maintsched.worker.heads import heads_path, keep_heads
 from maintsched.worker.house import House
@@ -61,8 +61,18 @@ class Heartbeat:
 
 
 def keep_the_heads(house: House, *, now: datetime) -> list[str]:
-    """Write down outside the database where the chains end; a database that is behind is told of, not written over."""
-    faults = [f"{fault.chain}: {fault.what}" for fault in keep_heads(house.store, heads_path(house.config))]
+    """Write down outside the database where the chains end; a database that is behind is told of, not written over.
+
+    Nothing is written while no entry was added since the last time.
+    """
+    with house.store.reading() as connection:
+        entries, written = count_entries(connection), read_meta(connection, HEADS_WRITTEN)
+    path = heads_path(house.config)
+    if str(entries) == written and path.exists():
+        return []
+    faults = [f"{fault.chain}: {fault.what}" for fault in keep_heads(house.store, path)]
+    with house.store.writing() as connection:
+        write_meta(connection, HEADS_WRITTEN, "behind" if faults else str(entries))
     if faults:
         alert = Alert(
             key=f"heads/{faults[0]}",
@@ -82,7 +92,7 @@ def say_still_there(house: House, *, now: datetime) -> list[str]:
         return []
     day = now.astimezone(house.contract.zone).date().isoformat()
     with house.store.writing() as connection:
-        entries = sum(head.seq for head in heads(connection).values())
+        entries = count_entries(connection)
         waiting = len(_waiting(connection, utc(now) + timedelta(days=366)))
         alert = Alert(
             key=f"heartbeat/{day}",
@@ -97,7 +107,7 @@ def say_still_there(house: House, *, now: datetime) -> list[str]:
 def leave_heartbeat(house: House, beat: Heartbeat) -> None:
     """Write the heartbeat to its file, if one is configured."""
     with house.store.reading() as connection:
-        epoch, current = read_meta(connection, EPOCH) or "", heads(connection)
+        epoch, chains, entries = read_meta(connection, EPOCH), *count_heads(connection)
     path = house.config.worker.heartbeat_file
     if path is not None:
         record = {
@@ -106,8 +116,8 @@ def leave_heartbeat(house: House, beat: Heartbeat) -> None:
             "results": beat.results,
             "problems": list(beat.problems),
             "epoch": epoch,
-            "chains": len(current),
-            "entries": sum(head.seq for head in current.values()),
+            "chains": chains,
+            "entries": entries,
         }
         replace_file(path, json.dumps(record, indent=2) + "\n")
 

@@ -1,0 +1,173 @@
+"""The named points at which a process is killed: both sides of every commit, and every state of a mail's hand-over.
+
+Commits are found, not listed: every function of the package that opens a transaction which writes is two points, just
+before its COMMIT and just after. `COMMITS` says which scene comes by there; a function that is missing in it fails the
+suite, and so does one that is gone. Nothing in the product knows of any of this.
+"""
+
+import ast
+import random
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import maintsched
+
+PACKAGE = Path(maintsched.__file__).parent
+BEFORE, AFTER = "before", "after"
+OPENERS = frozenset({"writing", "begin"})
+OWN = "store/engine.py"
+"""Where `writing` and its kin are made of `begin`."""
+
+COMMITS = {
+    "maintsched.cli.demo._make_database": "demo",
+    "maintsched.cli.init.make_database": "init",
+    "maintsched.store.migrate._step": "init",
+    "maintsched.worker.again.resend": "sent again",
+    "maintsched.worker.again.tell_provisioned": "provisioned",
+    "maintsched.worker.announce.announce": "announced",
+    "maintsched.worker.announce.cancel": "cancelled",
+    "maintsched.worker.announce.choose": "chosen",
+    "maintsched.worker.announce.confirm": "confirmed",
+    "maintsched.worker.announce.move": "moved",
+    "maintsched.worker.bounces.take_report": "bounce",
+    "maintsched.worker.dispatch.LocalDispatch._mails": "reminders",
+    "maintsched.worker.dispatch.LocalDispatch._renew": "long pass",
+    "maintsched.worker.erasure.erase": "erased",
+    "maintsched.worker.freezes.add_freeze": "frozen",
+    "maintsched.worker.freezes.finish_freeze": "thawed",
+    "maintsched.worker.outages.close_outage": "outage closed",
+    "maintsched.worker.outages.open_outage": "outage opened",
+    "maintsched.worker.perform.write_marks": "reminders",
+    "maintsched.worker.record.record_due": "breach",
+    "maintsched.worker.restore.resume": "resumed",
+    "maintsched.worker.sync.sync_fleet": "synced",
+    "maintsched.worker.watch.keep_the_heads": "reminders",
+    "maintsched.worker.watch.say_still_there": "heartbeat",
+    "maintsched.worker.watch.warn_of_margins": "deferred",
+}
+"""By function that commits: the scene that comes by there."""
+SMTP = ("connect", "ehlo", "mail", "rcpt", "data", "body", "dot", "taken", "quit")
+"""States of a hand-over: while the server has that verb and has not answered; `body`: the mail is on its way, and the
+line breaks with the process; `dot`: the server took the mail and has not said so; `taken`: it has said so, and that was
+not written down."""
+MAILING = ("reminders", "alerts", "moved", "breach", "announced", "bounce", "long pass", "outage opened")
+"""Scenes that hand mails over; the first is the one of the registry."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Point:
+    """A place where a process is killed."""
+
+    name: str
+    """`smtp/<state>`, or the function and the side of its commit: `<module>.<function>/before`."""
+    scene: str
+
+    @property
+    def smtp(self) -> str | None:
+        """The state of the hand-over, or None for a commit."""
+        return self.name.removeprefix("smtp/") if self.name.startswith("smtp/") else None
+
+    @property
+    def function(self) -> str:
+        """The function that commits."""
+        return self.name.partition("/")[0]
+
+    @property
+    def side(self) -> str:
+        """`before` or `after` the commit."""
+        return self.name.partition("/")[2]
+
+
+def points() -> list[Point]:
+    """Return the registry: every point with its scene."""
+    commits = [
+        Point(name=f"{function}/{side}", scene=scene) for function, scene in COMMITS.items() for side in (BEFORE, AFTER)
+    ]
+    return [Point(name=f"smtp/{state}", scene=MAILING[0]) for state in SMTP] + commits
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Kill:
+    """One try: where, at which time the process comes by, and how many mails it holds and sends at once."""
+
+    point: Point
+    hit: int = 1
+    batch: int = 100
+    connections: int = 4
+    number: int = 0
+
+
+def random_kills(seed: int, count: int, among: list[Point] | None = None) -> Iterator[Kill]:
+    """Return `count` random kills; the same `seed` gives the same ones."""
+    choice = random.Random(seed)  # noqa: S311 - the same every time is what is wanted
+    listed = among or points()
+    for number in range(count):
+        point = choice.choice(listed)
+        if point.smtp:
+            point = Point(name=point.name, scene=choice.choice(MAILING))
+        yield Kill(
+            point=point,
+            hit=choice.choice((1, 1, 2, 3, 5, 8, 13)),
+            batch=choice.choice((1, 2, 5, 20, 100)),
+            connections=choice.choice((1, 2, 4, 8)),
+            number=number,
+        )
+
+
+# --- the commits of the package --------------------------------------------------------------------------------------
+
+
+def commits(package: Path = PACKAGE) -> set[str]:
+    """Return every function below `package` that commits, by its full name."""
+    found: set[str] = set()
+    for path in sorted(package.rglob("*.py")):
+        if path.relative_to(package).as_posix() != OWN:
+            module = ".".join(path.relative_to(package.parent).with_suffix("").parts)
+            found.update(f"{module}.{name}" for name in _commits_in(ast.parse(path.read_text(encoding="utf-8"))))
+    return found
+
+
+def _commits_in(tree: ast.Module) -> set[str]:
+    """Return the functions of a module that open a transaction. One that only hands it on names those that get it."""
+    functions = dict(_functions(tree, ""))
+    direct = {name for name, body in functions.items() if _calls(body, OPENERS)}
+    handing = {name for name in direct if not _with_calls(functions[name], OPENERS)}
+    used = {name for name, body in functions.items() if _with_calls(body, handing)}
+    lost = {name for name in handing if not any(_with_calls(body, {name}) for body in functions.values())}
+    return (direct - handing) | used | lost
+
+
+def _functions(node: ast.AST, prefix: str) -> Iterator[tuple[str, list[ast.AST]]]:
+    """Return the functions below `node` by qualified name, each with all that is in it but not in another function."""
+    for child in ast.iter_child_nodes(node):
+        if isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef):
+            yield f"{prefix}{child.name}", list(_own(child))
+            yield from _functions(child, f"{prefix}{child.name}.<locals>.")
+        elif isinstance(child, ast.ClassDef):
+            yield from _functions(child, f"{prefix}{child.name}.")
+        else:
+            yield from _functions(child, prefix)
+
+
+def _own(node: ast.AST) -> Iterator[ast.AST]:
+    for child in ast.iter_child_nodes(node):
+        if not isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+            yield child
+            yield from _own(child)
+
+
+def _calls(nodes: list[ast.AST], names: frozenset[str] | set[str]) -> bool:
+    return any(isinstance(node, ast.Call) and _called(node) in names | {"commit"} for node in nodes)
+
+
+def _with_calls(nodes: list[ast.AST], names: frozenset[str] | set[str]) -> bool:
+    """Say whether a `with` among these nodes opens what `names` call."""
+    opened = (item.context_expr for node in nodes if isinstance(node, ast.With | ast.AsyncWith) for item in node.items)
+    return any(isinstance(each, ast.Call) and _called(each) in names for each in opened)
+
+
+def _called(call: ast.Call) -> str:
+    if isinstance(call.func, ast.Attribute):
+        return call.func.attr
+    return call.func.id if isinstance(call.func, ast.Name) else ""
