@@ -4,7 +4,6 @@ A scene begins where `before` leaves the world, at the instant `at`. The process
 transaction of a command, and then makes a pass. What is not killed, and what is repaired, ends in the same state.
 """
 
-import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
@@ -91,10 +90,14 @@ class Scene:
     before: Callable[[World], object] = _nothing
     act: Callable[[House, datetime], object] | None = None
     script: Mapping[str, Any] = field(default_factory=dict)
-    """What the mail server answers as long as the process lives that may be killed."""
+    """What the mail server answers."""
+    trouble: Mapping[str, Any] = field(default_factory=dict)
+    """What it answers as long as the process lives that may be killed."""
     worker: Mapping[str, Any] = field(default_factory=dict)
     step: timedelta = timedelta()
     """How far the clock moves each time it is read."""
+    held: bool = False
+    """Passes hold until `act` is done to its end. It is given again even where it was committed, and a file is missing."""
     file_only: bool = False
     """It is about making a database: there is no world before it, and SQLite's file is enough."""
 
@@ -205,9 +208,9 @@ def _demo(house: House, now: datetime) -> None:
 
 SCENES = {
     "reminders": Scene(at=REMINDED),
-    "long pass": Scene(at=REMINDED, step=timedelta(seconds=40)),
+    "long pass": Scene(at=REMINDED, step=timedelta(seconds=120)),
     "alerts": Scene(at=REMINDED, script={"rcpt": lambda line: "550 5.1.1 unknown" if REFUSED in line else None}),
-    "deferred": Scene(at=REMINDED + timedelta(days=3), script={"dot": "451 4.3.0 try again later"}),
+    "deferred": Scene(at=REMINDED + timedelta(days=3), trouble={"dot": "451 4.3.0 try again later"}),
     "breach": Scene(at=REMINDED + timedelta(days=10)),
     "heartbeat": Scene(worker={"heartbeat_mail": True}),
     "bounce": Scene(before=_bounced),
@@ -230,7 +233,11 @@ SCENES = {
     "thawed": Scene(
         before=_frozen, act=lambda house, now: finish_freeze(house.store, "audit", reason="it is over", now=now)
     ),
-    "resumed": Scene(before=_behind, act=lambda house, now: resume(house, Resume.AGAIN, now=now)),
+    "resumed": Scene(
+        before=_behind,
+        act=lambda house, now: resume(house, Resume.AGAIN, now=now),
+        held=True,
+    ),
     "init": Scene(act=_init, file_only=True),
     "demo": Scene(act=_demo, file_only=True),
 }
@@ -240,8 +247,3 @@ SCENES = {
 def contract() -> ms.Contract:
     """The contract of all scenes."""
     return ms.load_contract()
-
-
-def copied(source: Path, target: Path) -> None:
-    """Lay a copy of a scene's files into a new folder."""
-    shutil.copytree(source, target)

@@ -53,6 +53,8 @@ line breaks with the process; `dot`: the server took the mail and has not said s
 not written down."""
 MAILING = ("reminders", "alerts", "moved", "breach", "announced", "bounce", "long pass", "outage opened")
 """Scenes that hand mails over; the first is the one of the registry."""
+IN_EVERY_PASS = frozenset({"_mails", "keep_the_heads", "record_due", "warn_of_margins", "write_marks"})
+"""Functions that every pass comes by, so that random kills meet them in any scene."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,6 +74,11 @@ class Point:
     def function(self) -> str:
         """The function that commits."""
         return self.name.partition("/")[0]
+
+    @property
+    def everywhere(self) -> bool:
+        """Whether every pass comes by."""
+        return self.smtp is not None or self.function.rpartition(".")[2] in IN_EVERY_PASS
 
     @property
     def side(self) -> str:
@@ -100,15 +107,15 @@ class Kill:
 
 def random_kills(seed: int, count: int, among: list[Point] | None = None) -> Iterator[Kill]:
     """Return `count` random kills; the same `seed` gives the same ones."""
-    choice = random.Random(seed)  # noqa: S311 - the same every time is what is wanted
+    choice = random.Random(seed)
     listed = among or points()
     for number in range(count):
         point = choice.choice(listed)
-        if point.smtp:
+        if point.everywhere:
             point = Point(name=point.name, scene=choice.choice(MAILING))
         yield Kill(
             point=point,
-            hit=choice.choice((1, 1, 2, 3, 5, 8, 13)),
+            hit=choice.choice((1, 1, 1, 2, 2, 3, 5, 8)) if point.everywhere else 1,
             batch=choice.choice((1, 2, 5, 20, 100)),
             connections=choice.choice((1, 2, 4, 8)),
             number=number,

@@ -145,6 +145,10 @@ class Server:
             self._migrated = True
         return self._create(TEMPLATE)
 
+    def copy(self, url: str) -> str:
+        """The URL of a new database that is a copy of another, to which nobody is connected."""
+        return self._create(url.partition("@/")[2].partition("?")[0])
+
     def drop(self, url: str) -> None:
         """Remove a database, whoever may still be connected to it."""
         name = url.partition("@/")[2].partition("?")[0]

@@ -55,7 +55,7 @@ def holiday_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("cache")
 
 
-@pytest.mark.parametrize("page", pages_with("console"), ids=name_of)
+@pytest.mark.parametrize("page", make_reference.pages_with_transcripts(), ids=name_of)
 def test_the_commands_of_a_page_print_what_it_shows(page: Path, tmp_path: Path, holiday_cache: Path) -> None:
     text = page.read_text(encoding="utf-8")
     transcripts.prepare(tmp_path)
@@ -74,7 +74,7 @@ def test_the_code_of_a_page_runs_and_what_it_asserts_holds(page: Path, monkeypat
             exec(compile(code, name_of(page), "exec"), names)
 
 
-@pytest.mark.parametrize("page", pages_with("console"), ids=name_of)
+@pytest.mark.parametrize("page", make_reference.pages_with_transcripts(), ids=name_of)
 def test_a_file_that_a_page_wants_saved_is_named_in_the_sentence_before(page: Path) -> None:
     text = page.read_text(encoding="utf-8")
     for block in transcripts.blocks(text):

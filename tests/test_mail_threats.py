@@ -173,6 +173,11 @@ GROWING = [
     "{% set n = namespace(s=9) %}{% for a in FEW %}{% set n.s = n.s * n.s %}{% endfor %}x",
     "{% for a in MANY %}{% for b in MANY %}{% for c in MANY %}aaaaaaaaa{{ a }}{% endfor %}{% endfor %}{% endfor %}",
     "{% macro m() %}x{{ m() }}{% endmacro %}{{ m() }}",
+    "{% macro m(n) %}{% if n %}{{ m(n - 1) }}{{ m(n - 1) }}{% endif %}{% endmacro %}{{ m(99) }}",
+    "LONG{% for c in MANY %}{% for d in MANY %}{% endfor %}{% endfor %}{% endfor %}{% endfor %}x",
+    "LONG{% for c in MANY if c == 1 %}{% endfor %}{% endfor %}{% endfor %}x",
+    "{% set s = namespace(s='MANY') %}LONG{% set x = s.s|list|sort|unique|list %}{% endfor %}{% endfor %}x",
+    '{% set i = (i|default(60)) - 1 %}{% if i > 0 %}{% include "reminder.md" %}{% include "reminder.md" %}{% endif %}',
     '{% include "reminder.md" %}',
     "{{ 'x'|truncate(10, true, 'a' * 1000000000) }}",
     "{{ range(1000000000)|list }}",
@@ -189,11 +194,12 @@ def test_a_template_cannot_reach_into_the_program(tmp_path: Path, body: str):
 @pytest.mark.parametrize("body", GROWING)
 def test_a_template_that_grows_without_bound_is_stopped_soon(tmp_path: Path, body: str):
     begin = "{% set n = namespace(s='aaaaaaaa') %}{% for a in FEW %}"  # to a million characters, if nobody counts
-    body = body.replace("DOUBLE", begin).replace("FEW", str([0] * 17)).replace("MANY", str([0] * 300))
+    body = body.replace("DOUBLE", begin).replace("FEW", str([0] * 17))
+    body = body.replace("LONG", "{% for a in MANY %}{% for b in MANY %}").replace("MANY", str([0] * 300))
     templates = own(tmp_path, body)
-    begun = time.perf_counter()
+    begun = time.process_time()
     refusal(templates)
-    assert time.perf_counter() - begun < 2
+    assert time.process_time() - begun < 1
 
 
 def test_a_mail_has_its_size_and_no_more(tmp_path: Path):

@@ -28,9 +28,9 @@ PAGES: dict[str, Callable[[], str]] = {
 
 
 def pages_with_transcripts() -> list[Path]:
-    """Return the pages that hold console blocks."""
+    """Return the pages that show what commands print."""
     pages = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
-    return [page for page in pages if "```console" in page.read_text(encoding="utf-8")]
+    return [page for page in pages if transcripts.has_transcripts(page.read_text(encoding="utf-8"))]
 
 
 def renew(page: Path) -> None:

@@ -1,11 +1,14 @@
-"""Runs the console blocks of a page and compares, or renews, what they print.
+"""Runs the commands of a page and compares, or renews, what they print.
 
 In a block ```console a line that begins with "$ " is a command, which goes on after a line that ends with a backslash;
-the lines after it are what it prints (stdout and stderr). The commands of a page run one after the other in one shell, in an empty folder. A block with a title, such as
-```toml title="fleet.toml", is a file of that name that the reader saves before the next command.
+the lines after it are what it prints (stdout and stderr). The commands of a page run one after the other in one shell,
+in an empty folder. A block with a title, such as ```toml title="fleet.toml", is a file of that name that the reader
+saves before the next command.
 
-A line `…` in what a command prints stands for lines that the page leaves out. The folder that the commands run in is
-shown as `HOME`. A page that says `SERVER` has this mail server while its commands run; the port is a free one.
+A block with a command in its title line, such as ```text shows="maintsched demo", holds what that command prints and
+not the command. A line `…` in what a command prints stands for lines that the page leaves out. The folder that the
+commands run in is shown as `HOME`. A page that says `SERVER` has this mail server while its commands run; the port is a
+free one.
 """
 
 import os
@@ -30,16 +33,26 @@ SERVER = f"python -m aiosmtpd -n -l localhost:{PORT}"
 STARTED_WITHIN_SECONDS = 30
 FENCE = re.compile(r"^```(\w*)(.*)$")
 TITLE = re.compile(r'title="([^"]+)"')
+SHOWS = re.compile(r'shows="([^"]+)"')
 
 
 @dataclass(slots=True, kw_only=True)
 class Block:
-    """A fenced block of a page: the `line` it opens on (from 0), its `language`, `title` and `lines`."""
+    """A fenced block of a page: the `line` it opens on (from 0), its `language`, `title` and `lines`.
+
+    `shows` is the command whose output they are, where the block itself does not name it.
+    """
 
     line: int
     language: str
     title: str | None
+    shows: str | None
     lines: list[str]
+
+    @property
+    def is_transcript(self) -> bool:
+        """Say whether the block holds what commands print."""
+        return self.language == "console" or self.shows is not None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,8 +70,14 @@ def blocks(page: str) -> list[Block]:
     for number, line in enumerate(page.split("\n")):
         fence = FENCE.match(line)
         if inside is None and fence:
-            title = TITLE.search(fence[2])
-            inside = Block(line=number, language=fence[1], title=title[1] if title else None, lines=[])
+            title, shows = TITLE.search(fence[2]), SHOWS.search(fence[2])
+            inside = Block(
+                line=number,
+                language=fence[1],
+                title=title[1] if title else None,
+                shows=shows[1] if shows else None,
+                lines=[],
+            )
         elif inside is not None and line == "```":
             found.append(inside)
             inside = None
@@ -68,8 +87,15 @@ def blocks(page: str) -> list[Block]:
     return found
 
 
+def has_transcripts(page: str) -> bool:
+    """Say whether a page holds transcripts."""
+    return any(block.is_transcript for block in blocks(page))
+
+
 def commands(block: Block) -> list[Command]:
-    """Return the commands of a console block."""
+    """Return the commands of a block that is a transcript."""
+    if block.shows is not None:
+        return [Command(text=block.shows, printed=tuple(block.lines))]
     found: list[tuple[str, list[str]]] = []
     for line in block.lines:
         if found and not found[-1][1] and found[-1][0].endswith("\\"):
@@ -83,7 +109,7 @@ def commands(block: Block) -> list[Command]:
 
 
 def play(page: str, folder: Path, cache: Path) -> list[tuple[Block, list[Command]]]:
-    """Run the commands of `page` in `folder`; return its console blocks with what each command printed."""
+    """Run the commands of `page` in `folder`; return its transcripts with what each command printed."""
     script, console = ["exec 2>&1"], []
     with _server(page, folder) as port:
         for example in (folder / "docs" / "examples").glob("*.toml"):
@@ -93,7 +119,7 @@ def play(page: str, folder: Path, cache: Path) -> list[tuple[Block, list[Command
                 kept = folder / f".block-{position}"
                 kept.write_text("\n".join([*block.lines, ""]).replace(PORT, port), encoding="utf-8")
                 script.append(f"cp '{kept.name}' '{block.title}'")
-            elif block.language == "console":
+            elif block.is_transcript:
                 console.append((block, commands(block)))
                 for command in console[-1][1]:
                     script += [command.text.replace(PORT, port), f"printf '%s\\n' '{MARK}'"]
@@ -134,9 +160,20 @@ def _played(command: Command, printed: Sequence[str]) -> Command:
 
 
 def holds(excerpt: Sequence[str], printed: Sequence[str]) -> bool:
-    """Say whether `printed` is `excerpt`, with something in the place of each line `…`."""
-    lines = ("(?:.*\n)+?" if line == LEFT_OUT else f"{re.escape(line)}\n" for line in excerpt)
-    return re.fullmatch("".join(lines), "".join(f"{line}\n" for line in printed)) is not None
+    """Say whether `printed` is `excerpt`, with at least a line in the place of each line `…`."""
+    parts: list[list[str]] = [[]]
+    for line in excerpt:
+        parts += [[]] if line == LEFT_OUT else []
+        parts[-1] += [] if line == LEFT_OUT else [line]
+    at = 0
+    for number, part in enumerate(parts):
+        last = len(printed) - len(part)
+        starts = [0] if number == 0 else [last] if part is parts[-1] else range(at + 1, last + 1)
+        found = next((start for start in starts if list(printed[start : start + len(part)]) == part), None)
+        if found is None or found < at + bool(number):
+            return False
+        at = found + len(part)
+    return at == len(printed)
 
 
 @contextmanager
@@ -188,9 +225,13 @@ def prepare(folder: Path) -> None:
 
 
 def renewed(page: str, played: list[tuple[Block, list[Command]]]) -> str:
-    """Return `page` with its console blocks as they were played."""
+    """Return `page` with its transcripts as they were played."""
     lines = page.split("\n")
     for block, got in reversed(played):
-        new = [line for command in got for line in (f"$ {command.text}", *command.printed)]
+        lost = LEFT_OUT in block.lines and all(LEFT_OUT not in command.printed for command in got)
+        assert not lost, f"the excerpt in line {block.line + 1} does not hold any more: write it anew by hand"
+        new = [
+            line for command in got for line in ([] if block.shows else [f"$ {command.text}"]) + list(command.printed)
+        ]
         lines[block.line + 1 : block.line + 1 + len(block.lines)] = new
     return "\n".join(lines)

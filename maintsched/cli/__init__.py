@@ -70,12 +70,15 @@ class Commands(click.Group):
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run a command; what maintsched refuses becomes one line and exit code 1."""
-        from maintsched.errors import MaintschedError
+        from maintsched.errors import MaintschedError, printable
 
         try:
             return super().invoke(ctx)
         except MaintschedError as error:
             raise click.ClickException(str(error)) from error
+        except click.ClickException as error:  # click repeats some of what was typed as it is
+            error.message = printable(error.message)
+            raise
 
 
 def _give_up_stdout() -> None:

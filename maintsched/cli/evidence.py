@@ -1,9 +1,7 @@
 """`maintsched evidence`: the journal as a report, and whether its chains are whole."""
 
 import json
-import os
 import sys
-from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
@@ -11,6 +9,7 @@ import click
 
 from maintsched.cli.configured import config_option, open_configured
 from maintsched.cli.options import FileName, option, present
+from maintsched.cli.place import put_in_place
 from maintsched.errors import printable
 
 if TYPE_CHECKING:
@@ -84,13 +83,7 @@ def _write(data: bytes, output: str | None) -> None:
             sys.stdout.buffer.flush()
         return
     path = Path(output)
-    beside = path.with_name(f".{path.name}.new")
-    with suppress(FileNotFoundError):
-        beside.unlink()
-    descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-    with os.fdopen(descriptor, "wb") as file:
-        file.write(data)
-    beside.replace(path)
+    put_in_place(path, data)
     click.echo(f"wrote {printable(str(path))}", err=True)
 
 

@@ -10,7 +10,7 @@ import click
 from maintsched.cli.bulk import names_of, require_yes
 from maintsched.cli.configured import config_option, open_configured
 from maintsched.cli.options import now_option, option, present
-from maintsched.errors import InvalidValue, printable
+from maintsched.errors import InvalidValue, printable, show
 from maintsched.facts import ChangeClass, Freeze
 from maintsched.localtime import Elapsed, Period, shift
 
@@ -118,7 +118,8 @@ def _end(contract: "Contract", start: datetime, until: str | None, length: str |
         if isinstance(found, Elapsed):
             return shift(start, found, contract.zone)
         return found.after_instant(start, contract.zone, contract.clock_change).at
-    raise click.BadParameter(f"expected a length such as '4 h', '14 days' or P14D, got {length}", param_hint="--for")
+    expected = "a length such as '4 h', '14 days' or P14D"
+    raise click.BadParameter(f"expected {expected}, got {show(length)}", param_hint="--for")
 
 
 @freeze.command("list")

@@ -10,6 +10,7 @@ import click
 from maintsched.cli.configured import config_option
 from maintsched.cli.houses import opened
 from maintsched.cli.options import FileName, now_option, option
+from maintsched.cli.place import put_in_place
 from maintsched.cli.spoken import read_spoken
 from maintsched.errors import FileError, MaintschedError, printable
 from maintsched.fleet import Language
@@ -144,7 +145,7 @@ def preview(what: str, language: str, output: str, show_it: bool, now: str | Non
             mail, name = compose(letter, house.templates), f"{what}-{language}"
     written = [_write(Path(output), f"{name}.eml", mail.data), _write(Path(output), f"{name}.html", mail.html.encode())]
     for path in written:
-        click.echo(str(path))
+        click.echo(printable(str(path)))
     if show_it:
         click.launch(str(written[1]))
 
@@ -153,7 +154,7 @@ def _write(folder: Path, name: str, data: bytes) -> Path:
     try:
         folder.mkdir(parents=True, exist_ok=True)
         path = folder / name
-        path.write_bytes(data)
+        put_in_place(path, data)
     except OSError as error:
         found = str(error.strerror).lower()
         raise FileError(str(folder / name), line=None, key=None, expected="a place to write to", found=found) from error

@@ -9,12 +9,14 @@ from typing import Any, NamedTuple, TypeVar
 import click
 
 from maintsched.contract import Contract
+from maintsched.errors import show
 from maintsched.facts import Facts
 from maintsched.fleet import Fleet
 from maintsched.intake.contracts import DEFAULT, load_contract
 from maintsched.intake.holidaycache import HolidayCache
 from maintsched.worker.clock import read_clock
 
+DIGITS_MAX = 9
 F = TypeVar("F", bound=Callable[..., Any])
 
 
@@ -33,6 +35,16 @@ class FileName(click.types.StringParamType):
     def split_envvar_value(self, rv: str) -> list[str]:
         """Return the names in a variable; nothing stands between two separators."""
         return [name for name in super().split_envvar_value(rv) if name]
+
+
+class Number(click.IntRange):
+    """A whole number within bounds, written in ordinary digits: Python also reads "1_0" and digits of any script."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Refuse what is not written in digits from 0 to 9."""
+        if isinstance(value, str) and not (value.isascii() and value.isdigit() and len(value) <= DIGITS_MAX):
+            self.fail(f"expected a whole number from {self.min} to {self.max}, got {show(value)}", param, ctx)
+        return super().convert(value, param, ctx)
 
 
 def now_option(function: F) -> F:

@@ -6,7 +6,7 @@ from datetime import datetime
 
 import click
 
-from maintsched.cli.options import contract_options, open_promised, option
+from maintsched.cli.options import Number, contract_options, open_promised, option
 from maintsched.contract import Contract
 from maintsched.errors import UnknownName
 from maintsched.fleet import Fleet
@@ -22,7 +22,7 @@ MONTHS = 12
 @click.command()
 @option("--from", "since", metavar="D", help="First day: 2026-12-01, '1 Dec 2026', '1.12.2026', 'in 3 days'. [now]")
 @option("--to", "until", metavar="D", help="Day after the last one, or a duration from the first: P3M.")
-@option("--months", type=click.IntRange(1, 1200), metavar="N", help=f"Months instead of --to.  [{MONTHS}]")
+@option("--months", type=Number(1, 1200), metavar="N", help=f"Months instead of --to.  [{MONTHS}]")
 @option("--instance", "instances", metavar="K", multiple=True, help="Only these instances; may be repeated.")
 @option("--format", "form", type=click.Choice(FORMATS), default="table", show_default=True, help="What to print.")
 @option("--language", type=click.Choice(("en", "de")), default="en", show_default=True, help="Of table and page.")

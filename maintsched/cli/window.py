@@ -9,7 +9,7 @@ import click
 from maintsched.announcements import WindowState
 from maintsched.cli.configured import config_option
 from maintsched.cli.houses import opened, require_consent
-from maintsched.cli.options import now_option, option
+from maintsched.cli.options import Number, now_option, option
 from maintsched.cli.spoken import read_length, read_spoken
 from maintsched.contract import Contract
 from maintsched.errors import ChangeRefused
@@ -191,7 +191,7 @@ def confirm(window_id: str, yes: bool, dry_run: bool, as_json: bool, now: str | 
 
 @window.command()
 @click.argument("window_id", metavar="ID")
-@click.argument("number", type=click.IntRange(1, CHOICES_MAX))
+@click.argument("number", type=Number(1, CHOICES_MAX))
 @option("--customer", required=True, metavar="K", help="Who chose.")
 @option("--dry-run", is_flag=True, help="Show what would happen; store nothing.")
 @option("--json", "as_json", is_flag=True, help="Print JSON.")

@@ -1,20 +1,23 @@
 """The sandbox that notices' templates run in: they look at values and put them into words, and can do nothing else.
 
 An operator's template is text from a folder. It calls no method, and no text or number in it grows without bound; so it
-can neither reach into the program nor use up the machine's memory before the size of the mail is counted.
+can neither reach into the program nor use up the machine's memory before the size of the mail is counted. Nor can it
+keep the worker from everything else: at each turn of a loop, call, part and filter the time is looked at.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from decimal import Decimal
+from functools import wraps
+from time import thread_time
 from typing import Any, cast
 
-from jinja2 import nodes
+from jinja2 import Template, nodes
 from jinja2.exceptions import SecurityError, TemplateSyntaxError
 from jinja2.filters import FILTERS as ALL_FILTERS
 from jinja2.meta import find_referenced_templates
 from jinja2.runtime import BlockReference, Context, Macro, Undefined
 from jinja2.sandbox import SandboxedEnvironment
-from jinja2.utils import Namespace
+from jinja2.utils import Namespace, pass_context
 from jinja2.visitor import NodeTransformer
 
 from maintsched.errors import show
@@ -22,6 +25,8 @@ from maintsched.mail.markup import as_value
 
 SIZE_MAX = 256 * 1024
 """Bytes that a filled template, and any text on the way to it, may have."""
+SECONDS_MAX = 0.5
+"""Time that the processor may spend on filling one template; ordinary ones take a hundredth of it."""
 BITS_MAX = 64
 """Bits of a whole number that a template computes."""
 FILTERS = (
@@ -79,8 +84,31 @@ class Sandbox(SandboxedEnvironment):
     def __init__(self, **options: Any) -> None:
         super().__init__(**options)
         self.globals = {"namespace": Namespace}
-        self.filters = {name: ALL_FILTERS[name] for name in FILTERS}
-        self.filters |= {"join": _join, "replace": _replace}
+        filters = {name: ALL_FILTERS[name] for name in FILTERS} | {"join": _join, "replace": _replace}
+        self.filters = {name: self._timed(function) for name, function in filters.items()} | {_TURNS: _turns}
+        self.begin()
+
+    def begin(self) -> None:
+        """Count the time of the next template from now on."""
+        self._until = thread_time() + SECONDS_MAX
+
+    def spend(self) -> None:
+        """Refuse a template that has taken too long."""
+        if thread_time() > self._until:
+            raise OutputRefused(expected=f"a template that is filled within {SECONDS_MAX:g} s", found="a longer one")
+
+    def _timed(self, function: Callable[..., Any]) -> Callable[..., Any]:
+        @wraps(function)
+        def timed(*given: Any, **named: Any) -> Any:
+            self.spend()
+            return function(*given, **named)
+
+        return timed
+
+    def _load_template(self, name: str, globals: Any) -> Template:  # noqa: A002 - named by Jinja2
+        """Look at the time with each part that is taken in."""
+        self.spend()
+        return super()._load_template(name, globals)
 
     def getattr(self, obj: Any, attribute: str) -> Any:
         """Look `attribute` up as a key of a mapping, which may bear the name of a method; else as an attribute."""
@@ -98,6 +126,7 @@ class Sandbox(SandboxedEnvironment):
 
     def call(self, context: Context, obj: Any, *args: Any, **kwargs: Any) -> Any:
         """Call what may be called; a name that is not known, or out of reach, says so itself."""
+        self.spend()
         if isinstance(obj, Undefined):
             str(obj)
         return super().call(context, obj, *args, **kwargs)
@@ -115,7 +144,7 @@ class Sandbox(SandboxedEnvironment):
         return made
 
     def _parse(self, source: str, name: str | None, filename: str | None) -> nodes.Template:
-        """Put texts together (`~`) by a filter, so that their size is counted; refuse parts that no digest can name."""
+        """Count texts that are put together (`~`) and turns of loops, by filters; refuse parts that no digest names."""
         parsed = super()._parse(source, name, filename)
         for node in parsed.find_all(_TAKING_IN):
             if None in find_referenced_templates(nodes.Template([node])):
@@ -125,6 +154,7 @@ class Sandbox(SandboxedEnvironment):
         return counted
 
 
+_TURNS = "turns"
 _TAKING_IN = (nodes.Include, nodes.Import, nodes.FromImport, nodes.Extends)
 
 
@@ -132,6 +162,21 @@ class _Counted(NodeTransformer):
     def visit_Concat(self, node: nodes.Concat) -> nodes.Filter:  # noqa: N802 -- named by Jinja2
         parts = nodes.List(cast(nodes.Concat, self.generic_visit(node)).nodes, lineno=node.lineno)
         return nodes.Filter(parts, "join", [], [], None, None, lineno=node.lineno)
+
+    def visit_For(self, node: nodes.For) -> nodes.For:  # noqa: N802 -- named by Jinja2
+        counted = cast(nodes.For, self.generic_visit(node))
+        counted.iter = nodes.Filter(counted.iter, _TURNS, [], [], None, None, lineno=node.lineno)
+        return counted
+
+
+@pass_context
+def _turns(context: Context, found: Iterable[Any]) -> Iterator[Any]:
+    """Look at the time with each turn of a loop, also of one that puts nothing out."""
+    sandbox = cast(Sandbox, context.environment)
+    for each in found:
+        sandbox.spend()
+        yield each
+    sandbox.spend()
 
 
 def _join(found: Iterable[Any], between: str = "", attribute: str | None = None) -> str:

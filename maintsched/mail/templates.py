@@ -96,16 +96,16 @@ class Templates:
                 yield FileError(str(path), line=None, key=None, expected="the name of a template", found=name)
 
     @cached_property
-    def _words(self) -> Environment:
+    def _words(self) -> Sandbox:
         made = _WordsSandbox(loader=self._sources, autoescape=False, finalize=put_out, **_OPTIONS)
         made.concat = put_together  # type: ignore[method-assign]
         return made
 
     @cached_property
-    def _pages(self) -> Environment:
+    def _pages(self) -> Sandbox:
         return Sandbox(loader=self._sources, autoescape=True, **_OPTIONS)
 
-    def _fill(self, environment: Environment, name: str, context: Mapping[str, Any]) -> str:
+    def _fill(self, environment: Sandbox, name: str, context: Mapping[str, Any]) -> str:
         template, pieces, size = self._compiled(environment, name), list[str](), 0
         try:
             for piece in template.generate(context):
@@ -120,7 +120,8 @@ class Templates:
             raise self._refusal(error, name) from error
         return filled
 
-    def _compiled(self, environment: Environment, name: str) -> Template:
+    def _compiled(self, environment: Sandbox, name: str) -> Template:
+        environment.begin()
         try:
             return environment.get_template(name)
         except _RUNTIME as error:

@@ -74,10 +74,15 @@ def record_done(connection: Connection, kind: ActionKind, keys: Iterable[str], n
 
 
 def claim(connection: Connection, *, now: datetime, owner: str, lease_until: datetime, limit: int) -> list[str]:
-    """Claim notices that are due, or whose claim ran out, the most pressing first; return their keys."""
+    """Claim notices that are due, or whose claim ran out, the most pressing first; return their keys.
+
+    A claim that reaches further than two leases from now was made by a clock that was ahead and has been set back. Who
+    is still at it has renewed it since then, so that nobody is.
+    """
+    unheld = or_(ACTION.c.lease_until <= now, ACTION.c.lease_until > lease_until + (lease_until - now))
     due = or_(
         and_(ACTION.c.state == ActionState.READY, ACTION.c.not_before <= now),
-        and_(ACTION.c.state == ActionState.RUNNING, ACTION.c.lease_until <= now),
+        and_(ACTION.c.state == ActionState.RUNNING, unheld),
     )
     chosen = (
         select(ACTION.c.key)
@@ -170,6 +175,20 @@ def withdraw(connection: Connection, subject: str, customer: str, now: datetime)
     waiting = and_(ACTION.c.key.in_(of_thread), ACTION.c.state == ActionState.READY)
     gone = update(ACTION).where(waiting).values(state=str(ActionState.CANCELLED), changed_at=now)
     return sorted(connection.execute(gone.returning(ACTION.c.key)).scalars())
+
+
+def mark_late(connection: Connection, subject: str, customer: str) -> list[str]:
+    """Let those notices of a thread say that they are late that nobody has tried yet; return their keys.
+
+    What was tried stays as it is: a second copy has the bytes of the first.
+    """
+    of_thread = (NOTICE.c.subject == subject, NOTICE.c.customer == customer, NOTICE.c.deadline.is_not(None))
+    untried = (ACTION.c.state == ActionState.READY, NOTICE.c.result.is_(None), NOTICE.c.late.is_(False))
+    waiting = select(ACTION.c.key).join(NOTICE, NOTICE.c.key == ACTION.c.key).where(*of_thread, *untried)
+    keys = sorted(connection.execute(waiting.with_for_update(of=ACTION, skip_locked=True)).scalars())
+    if keys:
+        connection.execute(update(NOTICE).where(NOTICE.c.key.in_(keys)).values(late=True))
+    return keys
 
 
 def due_count(connection: Connection, now: datetime) -> int:

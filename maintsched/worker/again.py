@@ -69,17 +69,10 @@ def resend(house: House, key: str, *, now: datetime) -> StoredNotice:
     A notice that was accepted is not sent twice, one that was overtaken stays overtaken, and of a window that began
     nobody is told any more.
     """
-    stored = one_notice(house, key)
-    again = stored.state is ActionState.FAILED or stored.bounced_at is not None or stored.state is ActionState.READY
-    if not again:
-        expected = "a notice that failed, came back or waits"
-        raise ChangeRefused(key, expected=expected, found=f"one that is {stored.result or stored.state}")
-    notice = stored.notice
-    over = stored.give_up_at is not None and utc(stored.give_up_at) <= utc(now)
-    if over and "window" in notice.facts:
-        found = f"one that could be told until {instant_text(utc(stored.give_up_at or now))}"
-        raise ChangeRefused(key, expected="a notice of something still ahead", found=found)
+    one_notice(house, key)
     with house.store.writing() as connection:
+        (stored,) = read_notices(connection, keys={key})  # a pass may have taken it up this moment
+        notice, over = stored.notice, _require_again(stored, now)
         thread = read_threads(connection, {notice.subject}).get((notice.subject, notice.customer))
         if thread is not None and thread.revision != notice.revision:
             expected = f"a notice of revision {thread.revision}, the latest"
@@ -93,6 +86,19 @@ def resend(house: House, key: str, *, now: datetime) -> StoredNotice:
         if stored.bounced_at is not None:
             _forget_bounce(connection, key)
     return replace(stored, state=ActionState.READY)
+
+
+def _require_again(stored: StoredNotice, now: datetime) -> bool:
+    """Refuse a notice that is not to be sent again; say whether it had been given up by now."""
+    again = stored.state in (ActionState.FAILED, ActionState.READY)
+    if not again and (stored.bounced_at is None or stored.state is ActionState.RUNNING):
+        expected = "a notice that failed, came back or waits"
+        raise ChangeRefused(stored.key, expected=expected, found=f"one that is {stored.result or stored.state}")
+    over = stored.give_up_at is not None and utc(stored.give_up_at) <= utc(now)
+    if over and "window" in stored.notice.facts:
+        found = f"one that could be told until {instant_text(utc(stored.give_up_at or now))}"
+        raise ChangeRefused(stored.key, expected="a notice of something still ahead", found=found)
+    return over
 
 
 def _forget_bounce(connection: Any, key: str) -> None:

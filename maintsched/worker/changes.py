@@ -60,7 +60,7 @@ def costs(house: House, done: Done, now: datetime) -> list[Cost]:
 
 def shown_change(house: House, done: Done, now: datetime) -> dict[str, Any]:
     """Return what a command did to a window, as JSON values."""
-    row = _row(house, done.announcement)
+    row, zone = _row(house, done.announcement), house.contract.zone
     return {
         **row,
         "change": None
@@ -68,11 +68,11 @@ def shown_change(house: House, done: Done, now: datetime) -> dict[str, Any]:
         else {"significance": str(done.change.significance), "reasons": list(done.change.reasons)},
         "previous": None
         if done.previous is None
-        else {"start": done.previous.start.isoformat(), "end": done.previous.end.isoformat()},
+        else {"start": _iso(zone, done.previous.start), "end": _iso(zone, done.previous.end)},
         "notices": list(done.notices),
         "withdrawn": list(done.withdrawn),
         "unreachable": list(done.unreachable),
-        "not_before": done.not_before.astimezone(house.contract.zone).isoformat(),
+        "not_before": _iso(zone, done.not_before),
         "costs": [cost_row(cost) for cost in costs(house, done, now)],
     }
 

@@ -13,6 +13,7 @@ from contextlib import aclosing
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
+from maintsched.errors import StoreError
 from maintsched.localtime import utc
 from maintsched.mail.outcomes import Outcome, Outgoing
 from maintsched.store.ledger import claim, renew
@@ -21,6 +22,9 @@ from maintsched.worker.perform import Marking, Prepared, note, prepare, unsendab
 
 MARK_COUNT = 20
 MARK_SECONDS = 0.2
+PATIENCE_SHARE = 0.5
+"""How much of a lease results are kept for a database that refuses them: as long as nobody else may send the mails."""
+PATIENCE_PAUSE_SECONDS = 1.0
 
 
 @dataclass(kw_only=True)
@@ -55,27 +59,38 @@ class LocalDispatch:
         self._marking = Marking()
         self._delivered = Delivered()
         self._lease = timedelta(seconds=house.config.worker.lease_seconds)
-        self._renew_at = house.clock() + self._lease / 3
+        self._renewed_at = house.clock()
+        self._refusal: StoreError | None = None
+        """Why results could not be written down. Nothing more is sent then: it could not be marked either."""
 
     async def deliver(self) -> Delivered:
-        """Send every notice that is due; return when there is none left."""
+        """Send every notice that is due; return when there is none left.
+
+        Whatever goes wrong, what became of the mails that were sent is written down first.
+        """
         loop = asyncio.get_running_loop()
-        async with aclosing(self._house.mailer.deliver(self._mails())) as outcomes:
-            marked_at = loop.time()
-            async for outcome in _or_nothing(outcomes, MARK_SECONDS):
-                if outcome is not None:
-                    self._note(outcome)
-                if len(self._marking.marked) >= MARK_COUNT or loop.time() - marked_at >= MARK_SECONDS:
-                    self._write()
-                    marked_at = loop.time()
-        self._write()
+        try:
+            async with aclosing(self._house.mailer.deliver(self._mails())) as outcomes:
+                marked_at = loop.time()
+                async for outcome in _or_nothing(outcomes, MARK_SECONDS):
+                    if outcome is not None:
+                        self._note(outcome)
+                    full = len(self._marking.marked) >= MARK_COUNT or loop.time() - marked_at >= MARK_SECONDS
+                    if full and self._refusal is None:
+                        self._write()
+                        marked_at = loop.time()
+        finally:
+            await self._write_all()
         return self._delivered
 
     def _mails(self) -> Iterator[Outgoing]:
         """Return mails as places become free; a batch is claimed when the one before has gone."""
-        while True:
+        while self._refusal is None:
             now = self._house.clock()
             with self._house.store.writing() as connection:
+                if self._must_renew(now):  # else, after a leap of the clock, what is on its way would be claimed again
+                    renew(connection, owner=self._owner, lease_until=utc(now) + self._lease)
+                    self._renewed_at = now
                 keys = claim(
                     connection,
                     now=now,
@@ -86,11 +101,11 @@ class LocalDispatch:
             if not keys:
                 return
             for prepared in prepare(self._house, keys):
-                self._taken[prepared.stored.key] = prepared
-                if prepared.composed is not None:
-                    yield prepared.outgoing
-                else:
+                if prepared.composed is None:
                     self._set_aside(prepared)
+                elif self._refusal is None:
+                    self._taken[prepared.stored.key] = prepared
+                    yield prepared.outgoing
 
     def _set_aside(self, prepared: Prepared) -> None:
         unsendable(self._marking, prepared, now=self._house.clock())
@@ -108,20 +123,41 @@ class LocalDispatch:
             if problem not in self._delivered.problems:
                 self._delivered.problems.append(problem)
 
+    async def _write_all(self) -> None:
+        """Write down what is still to be. Where the database refuses, try as long as nobody else may send the mails."""
+        loop = asyncio.get_running_loop()
+        until = loop.time() + self._lease.total_seconds() * PATIENCE_SHARE
+        self._write()
+        while self._refusal is not None:
+            if loop.time() >= until:
+                raise self._refusal
+            await asyncio.sleep(PATIENCE_PAUSE_SECONDS)
+            self._write()
+
     def _write(self) -> None:
         now = self._house.clock()
-        if self._marking.marked:
-            marking, self._marking = self._marking, Marking()
-            write_marks(self._house, marking, owner=self._owner, now=now)
-            if self._watcher is not None:
-                self._watcher(self._delivered)
-        if self._taken and utc(now) >= utc(self._renew_at):
-            self._renew(now)
+        try:
+            if self._marking.marked:
+                write_marks(self._house, self._marking, owner=self._owner, now=now)
+                self._marking = Marking()
+                if self._watcher is not None:
+                    self._watcher(self._delivered)
+            if self._must_renew(now):
+                self._renew(now)
+        except StoreError as error:
+            self._refusal = error
+        else:
+            self._refusal = None
+
+    def _must_renew(self, now: datetime) -> bool:
+        """Say whether a third of the lease has gone by, or the clock was set back."""
+        held = self._taken or self._marking.marked
+        return bool(held) and not timedelta() <= utc(now) - utc(self._renewed_at) < self._lease / 3
 
     def _renew(self, now: datetime) -> None:
         with self._house.store.writing() as connection:
             renew(connection, owner=self._owner, lease_until=utc(now) + self._lease)
-        self._renew_at = utc(now) + self._lease / 3
+        self._renewed_at = now
 
 
 async def _or_nothing(outcomes: AsyncIterator[Outcome], seconds: float) -> AsyncIterator[Outcome | None]:

@@ -231,8 +231,8 @@ def next_try(house: House, stored: StoredNotice, now: datetime) -> datetime:
     for limit in (stored.notice.deadline, stored.give_up_at):
         left = utc(limit) - utc(now) if limit is not None else timedelta()
         if left > timedelta():
-            wait = min(wait, max(left / 2, timedelta(seconds=terms.retry_min_seconds)))
-    return utc(now) + timedelta(seconds=int(wait.total_seconds()))
+            wait = min(wait, left / 2)
+    return utc(now) + timedelta(seconds=max(1, int(wait.total_seconds())))
 
 
 def _alert(prepared: Prepared, title: str, reply: str) -> Alert:

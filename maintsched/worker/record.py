@@ -1,6 +1,6 @@
 """Writes down what is due: intents and the state they follow from, in one transaction."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from hashlib import sha256
@@ -15,7 +15,7 @@ from maintsched.notices import Round
 from maintsched.plan import Plan, make_plan
 from maintsched.spans import Span
 from maintsched.store.evidence import append
-from maintsched.store.ledger import ActionKind, record_done
+from maintsched.store.ledger import ActionKind, mark_late, record_done
 from maintsched.store.outbox import record
 from maintsched.store.tables import FACTS_VERSION, LAST_PASS, read_meta, write_meta
 from maintsched.store.windows import keep_windows
@@ -50,7 +50,7 @@ def record_due(house: House, *, now: datetime) -> Recorded:
         plan = plan_ahead(house, connection, scene, now)
         found = due(plan, scene.fleet, scene.known, now=now)
         rounds = (*found.rounds, *report_rounds(connection, house.contract, scene, now=now))
-        recorded = _write(connection, house.contract, found, rounds, now)
+        recorded = _write(connection, house.contract, found, rounds, now, scene.known.subjects)
         mark = _mark(house.contract, house.config.worker.horizon_months, connection)
         moments = [at for at in (next_due(plan, scene.fleet, now=now), next_report(house.contract, now)) if at]
         moments.append(utc(now) + (utc(plan.span.end) - utc(now)) / 2)  # the horizon moves on by itself
@@ -73,9 +73,13 @@ def nothing_new(house: House, connection: Connection, now: datetime) -> bool:
 
 
 def plan_ahead(house: House, connection: Connection, scene: Scene, now: datetime) -> Plan:
-    """Return the plan from the last pass on: windows that began since then were perhaps missed."""
+    """Return the plan from the last pass on: windows that began since then were perhaps missed.
+
+    Where no pass was ever made, the first window that was announced is the beginning.
+    """
     last = read_meta(connection, LAST_PASS)
-    since = min(utc(now), datetime.fromisoformat(last)) if last else utc(now)
+    entered = [utc(now), *(utc(each.entered_at) for each in scene.announcements)]
+    since = min(utc(now), datetime.fromisoformat(last)) if last else min(entered)
     since = max(since, utc(now) - LOOKBACK)  # of older windows the scene holds no proof
     span = horizon(house, since, now)
     return make_plan(house.contract, scene.fleet, scene.facts, span, now=now)
@@ -89,11 +93,20 @@ def horizon(house: House, since: datetime, now: datetime) -> Span:
     return Span(start=since.astimezone(zone), end=end)
 
 
-def _write(connection: Connection, contract: Contract, found: Due, rounds: Iterable[Round], now: datetime) -> Recorded:
+def _write(
+    connection: Connection,
+    contract: Contract,
+    found: Due,
+    rounds: Iterable[Round],
+    now: datetime,
+    subjects: Mapping[str, str],
+) -> Recorded:
     keep_windows(connection, found.keep, now)
     keys = record(connection, rounds, now)
     breaches = {breach.key: breach for breach in found.breaches}
     new = [breaches[key] for key in record_done(connection, ActionKind.BREACH, breaches, now)]
+    for breach in new:
+        mark_late(connection, subjects.get(breach.window, breach.window), breach.customer)
     append(connection, [event for breach in new for event in _evidence(breach, now)])
     record_alerts(connection, contract, [_alert(breach) for breach in new], now)
     return Recorded(notices=tuple(keys), breaches=tuple(breach.key for breach in new))

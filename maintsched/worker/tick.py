@@ -9,7 +9,9 @@ from typing import Any
 
 from maintsched.errors import printable
 from maintsched.journal import instant_text
+from maintsched.store.evidence import count_entries
 from maintsched.store.ledger import due_count
+from maintsched.store.tables import HEADS_WRITTEN, read_meta
 from maintsched.worker.bounces import has_reports, read_bounces
 from maintsched.worker.dispatch import Delivered, LocalDispatch
 from maintsched.worker.house import House
@@ -111,11 +113,16 @@ async def tick(house: House, *, now: datetime, watcher: Callable[[Delivered], No
 
 
 def is_idle(house: House, *, now: datetime) -> bool:
-    """Say whether nothing can be due: nothing waits, no report came in, and nothing changed since the last plan."""
+    """Say whether nothing can be due: nothing waits, no report came in, and nothing changed since the last plan.
+
+    A pass that was killed may also have left heads that are not in their file yet.
+    """
     if house.config.worker.heartbeat_mail or has_reports(house):
         return False
     with house.store.reading() as connection:
-        return nothing_new(house, connection, now) and not due_count(connection, now)
+        if due_count(connection, now) or not nothing_new(house, connection, now):
+            return False
+        return read_meta(connection, HEADS_WRITTEN) == str(count_entries(connection))
 
 
 async def deliver(house: House, report: TickReport, watcher: Callable[[Delivered], None] | None = None) -> None:

@@ -126,7 +126,8 @@ def replace_file(path: Path, text: str) -> None:
     """Write a file so that a reader sees the old or the new one, never a half."""
     beside = path.with_name(f".{path.name}.new")
     try:
-        with os.fdopen(os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
+        beside.unlink(missing_ok=True)
+        with os.fdopen(os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600), "w") as file:
             file.write(text)
             file.flush()
             os.fsync(file.fileno())

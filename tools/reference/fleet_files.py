@@ -120,16 +120,7 @@ MEANINGS: Mapping[str, str] = {
 }
 """Meanings of the keys whose fields have no docstring of their own."""
 
-KEPT = (
-    "customer.language",
-    "customer.sender",
-    "customer.contact.calendar",
-    "customer.contact.language",
-    "customer.contact.zone",
-    "customer.instance.executor",
-    "deferral.granted_at",
-    "release.estimate",
-)
+KEPT = ("customer.instance.executor", "deferral.granted_at", "release.estimate")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
