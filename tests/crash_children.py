@@ -18,7 +18,7 @@ from typing import Any
 
 from sqlalchemy.engine.default import DefaultDialect
 
-from maintsched.intake.config import Config, MailConfig, ProviderConfig, Tls, WorkerConfig
+from maintsched.intake.config import Config, FileName, MailConfig, ProviderConfig, Tls, WorkerConfig
 from maintsched.mail.templates import Templates
 from maintsched.store import Store, open_store
 from maintsched.testing import FrozenClock
@@ -65,7 +65,7 @@ def config_of(
         path=folder / "maintsched.toml",
     )
     if maildir(config).exists():
-        return replace(config, worker=replace(config.worker, bounces=str(maildir(config))))
+        return replace(config, worker=replace(config.worker, bounces=FileName(maildir(config))))
     return config
 
 

@@ -128,14 +128,19 @@ def lost_or_more(copies: Copies, wanted: Copies) -> Iterator[str]:
     yield from (f"{key} went out, and should not" for key in sorted(copies.keys() - wanted.keys()))
 
 
-def sent_twice(copies: Copies, open_before: Counter[str], connections: int) -> Iterator[str]:
+def in_flight(connections: int) -> int:
+    """Return how many mails may be sent and not marked: those that wait for it, and three at each connection."""
+    return MARK_COUNT + 3 * connections
+
+
+def sent_twice(copies: Copies, open_before: Counter[str], most: int) -> Iterator[str]:
     """No copy more than one for each crash and mail that was sent and not yet marked. All of them are the same."""
     for key, mails in copies.items():
         if len(mails) > 1 + open_before[key]:
             yield f"{key} went out {len(mails)} times, {open_before[key]} of them sent and not marked at a crash"
         if len({mail.wire for mail in mails}) > 1:
             yield f"{key} went out with other bytes"
-    if open_before.total() > MARK_COUNT + 3 * connections:
+    if open_before.total() > most:
         yield f"{open_before.total()} mails were sent and not marked"
 
 

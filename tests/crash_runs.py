@@ -24,6 +24,7 @@ from tests.crash_laws import (
     copies_of,
     evidence_broken,
     heads_left_behind,
+    in_flight,
     ledger_broken,
     lost_or_more,
     sent_twice,
@@ -125,7 +126,7 @@ class Stage:
                 copies = copies_of(store, server.mails)
                 broken += [
                     *self._end_broken(place, store, copies, baseline),
-                    *sent_twice(copies, unmarked, kill.connections),
+                    *sent_twice(copies, unmarked, in_flight(kill.connections)),
                 ]
         extra = sum(len(mails) - 1 for mails in copies.values())
         return Tale(
@@ -273,7 +274,8 @@ def ended(process: Any) -> int:
 
 def played(place: Place, kill: Kill, server: SmtpServer) -> bool:
     """Play a scene in a process of its own, and say whether it was killed."""
-    ready, victim = threading.Event(), []
+    ready = threading.Event()
+    victim: list[Any] = []
 
     def shoot() -> None:
         ready.wait(PATIENCE_SECONDS)

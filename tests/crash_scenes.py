@@ -97,7 +97,7 @@ class Scene:
     step: timedelta = timedelta()
     """How far the clock moves each time it is read."""
     held: bool = False
-    """Passes hold until `act` is done to its end. It is given again even where it was committed, and a file is missing."""
+    """Passes hold until `act` is done to its end: it is given again where it was committed and a file is missing."""
     file_only: bool = False
     """It is about making a database: there is no world before it, and SQLite's file is enough."""
 

@@ -233,6 +233,17 @@ def _room() -> str | None:
     return None
 
 
+@contextmanager
+def room(otherwise: Path) -> Iterator[Path]:
+    """Give a folder in memory, or the other one where there is none."""
+    memory = _room()
+    if memory is None:
+        yield otherwise
+        return
+    with tempfile.TemporaryDirectory(prefix="maintsched-crash-", dir=memory) as name:
+        yield Path(name)
+
+
 def _nobody(folder: Path) -> dict[str, Any]:
     """PostgreSQL refuses to run as root: then it runs as nobody, who gets the folder."""
     if os.geteuid() != 0:

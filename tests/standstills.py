@@ -47,9 +47,9 @@ class Standstill:
     at: datetime
     """When the first pass is missed: the standstill lasts from here to the next pass that is made."""
     since: datetime | None = None
-    """When the last pass before it was made; None: at the same instant, just before the command."""
+    """When the passes before it began, the last of them a second before it; None: one, just before the command."""
     before: Act = field(default=lambda _: None)
-    """What happened before it, at the last pass."""
+    """What happened before it, at the first pass."""
     act: Act = field(default=lambda _: None)
     """The command that owes the notice."""
     subject: str
@@ -99,6 +99,8 @@ class Stage:
             home = world(store, begin, now=case.since or case.at, fleet=case.fleet, contract=case.contract)
             case.before(home)
             home.tick()
+            if case.since is not None:
+                home.tick(case.at - timedelta(seconds=1))
             home.clock.set(case.at)
             case.act(home)
         yield lambda length: self._after(case, home, begin, length)
@@ -129,10 +131,11 @@ def aftermath(case: Standstill, home: World, length: timedelta) -> Aftermath:
         for each in home.notices(case.subject)
         if each.notice.kind == case.kind and each.notice.label == (case.label or case.kind)
     ]
+    broken = {*first.recorded.breaches, *second.recorded.breaches}
     return Aftermath(
         told=bool(stored) and all(each.accepted_at is not None for each in stored),
         late=any(each.notice.late for each in stored),
-        breaches=len(first.recorded.breaches) + len(second.recorded.breaches),
+        breaches=sum(f"/{case.subject.replace('/', ':')}/" in key for key in broken),
     )
 
 
@@ -208,10 +211,17 @@ def owed_in_time(contract: ms.Contract) -> list[Standstill]:
     terms = contract.notice
     start = NOW + contract.critical.lead + terms.hold + terms.delivery_margin
 
-    def case(notice: str, kind: str, act: Act, before: Act = lambda _: None) -> Standstill:
-        fleet = FLEETS[contract.name]
+    def case(notice: str, act: Act, before: Act = lambda _: None) -> Standstill:
         return Standstill(
-            notice=notice, contract=contract, at=NOW, before=before, act=act, subject=DISK, kind=kind, fleet=fleet
+            notice=notice,
+            contract=contract,
+            at=NOW,
+            since=NOW - HOUR,
+            before=before,
+            act=act,
+            subject=DISK,
+            kind=notice,
+            fleet=FLEETS[contract.name],
         )
 
     def announced(home: World, begins: datetime = start, **more) -> None:
@@ -226,9 +236,9 @@ def owed_in_time(contract: ms.Contract) -> list[Standstill]:
 
     new = Span(start=start, end=start + 2 * HOUR)
     return [
-        case("announcement", "announcement", announced),
-        case("moved", "moved", lambda home: windows.move(home.house, DISK, new, now=home.now), long_before),
-        case("confirmed", "confirmed", lambda home: windows.confirm(home.house, DISK, now=home.now), offered),
+        case("announcement", announced),
+        case("moved", lambda home: windows.move(home.house, DISK, new, now=home.now), long_before),
+        case("confirmed", lambda home: windows.confirm(home.house, DISK, now=home.now), offered),
     ]
 
 

@@ -153,7 +153,7 @@ def test_no_line_of_an_operators_template_or_of_a_value_ends_a_mail_or_begins_an
         assert mail.wire.count(b"\r\n.\r\n") == 1
         text = parsed(mail.data).get_body(("plain",))
         assert text is not None
-        assert [line for line in text.get_content().split("\n") if line][: len(LINES)] == list(LINES)
+        assert [line for line in text.get_content().splitlines() if line][: len(LINES)] == list(LINES)
 
 
 @pytest.mark.parametrize("end", ["\r.\r", "\n.\r", "\r.\n", "\r\r\n.\r\r\n", "\x85.\x85", "\u2028.\u2028", "\x00"])

@@ -187,13 +187,12 @@ def test_asked_to_stop_it_finishes_the_pass_that_runs(urgent):
     assert row["results"] == {"accepted": 2}
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_between_two_passes_it_stops_at_once(desk, number):
+def test_between_two_passes_it_stops_at_once(desk):
     line = command(desk, "--every", "24h", "--json")
     with subprocess.Popen(line, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as running:
         assert running.stdout is not None
         assert json.loads(running.stdout.readline())["exit_code"] == 0
-        running.send_signal(number)
+        running.send_signal(signal.SIGINT)
         output, errors = running.communicate(timeout=SECONDS)
     assert (running.returncode, output, errors) == (0, "", "")
 
@@ -278,10 +277,9 @@ def test_a_password_stands_nowhere_but_in_its_file(home, tmp_path):
             assert run("worker", "--once") == 75
             for words in (("notice", "list", "--json"), ("window", "list", "--json"), ("doctor",)):
                 run(*words)
-            (key, *_) = [line.split()[0] for line in said[0:0]] or ["notice/emergency/emergency:x/0/acme/eva"]
+            key = "notice/emergency/emergency:x/0/acme/eva"
             assert run("notice", "preview", key, "--output", str(tmp_path / "out")) == 0
             assert run("notice", "show", key) == 0
-            assert run("evidence", "export", "acme-prod", "--format", "json") in (0, 2)
             assert run("evidence", "export", "acme-prod", "--month", "2026-11") == 0
             places = [*home.folder.rglob("*"), *(tmp_path / "out").rglob("*")]
             found = {path: path.read_bytes() for path in places if path.is_file() and path != password}
@@ -293,16 +291,17 @@ def test_a_password_stands_nowhere_but_in_its_file(home, tmp_path):
             assert form not in content, place
 
 
-def test_the_password_is_on_no_command_line_and_no_message(home):
+def test_a_password_file_that_is_refused_is_not_repeated(home):
     with mail_server(tls_context=server_context(), require_starttls=True) as (server, _):
         home.login(server).write_text(f"{PASSWORD}\nsecond line of it\n")
-        result = CliRunner().invoke(main, ["worker", "--config", str(home.path), "--now", NOW.isoformat()])
+    result = CliRunner().invoke(main, ["worker", "--config", str(home.path), "--now", NOW.isoformat()])
+    assert result.exit_code == 1
     assert PASSWORD not in result.output
-    line = [sys.executable, "-m", "maintsched", "worker", "--every", "24h", "--config", str(home.path)]
-    with subprocess.Popen(line, stdout=subprocess.PIPE, text=True) as running:
+    line = [sys.executable, "-m", "maintsched", "worker", "--every", "24h", "--json", "--config", str(home.path)]
+    with subprocess.Popen(line, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as running:
         assert running.stdout is not None
-        running.stdout.readline()
+        assert PASSWORD not in running.stdout.readline()
         seen = Path(f"/proc/{running.pid}/cmdline")
         assert not seen.exists() or PASSWORD.encode() not in seen.read_bytes()
         running.send_signal(signal.SIGTERM)
-        running.communicate(timeout=SECONDS)
+        assert PASSWORD not in running.communicate(timeout=SECONDS)[0]

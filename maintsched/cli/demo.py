@@ -259,7 +259,8 @@ def _fresh(folder: Path) -> Path:
     config = folder / "maintsched.toml"
     try:
         if folder.exists() and any(folder.iterdir()):
-            if not config.is_file() or "maintsched demo" not in config.read_text("utf-8")[:200]:
+            ours = config.is_file() and "maintsched demo" in config.read_text("utf-8")[:200]
+            if not ours or (folder / "mail").is_symlink():  # behind a link lies what is not ours to remove
                 found = "one with other files in it"
                 raise FileError(
                     str(folder), line=None, key=None, expected="a new folder, or an old demo's", found=found

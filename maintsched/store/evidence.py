@@ -5,9 +5,10 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, bindparam, func, insert, select, update
+from sqlalchemy import Connection, bindparam, func, select, update
 
 from maintsched.journal import Entry, EntryKind, Event, Head, chained
+from maintsched.store.bulk import insert_rows, plain_insert
 from maintsched.store.rows import HeadRow, JournalRow
 from maintsched.store.tables import in_chunks, table_of
 
@@ -22,15 +23,14 @@ def append(connection: Connection, events: Iterable[Event]) -> list[Entry]:
         return []
     before = heads(connection, {event.chain for event in wanted})
     entries = chained(wanted, before)
-    connection.execute(insert(JOURNAL), [_row(entry) for entry in entries])
+    insert_rows(connection, plain_insert(JOURNAL), [_row(entry) for entry in entries])
     after = {entry.chain: entry.head for entry in entries}
     old = [_head_row(chain, head, "b_") for chain, head in after.items() if chain in before]
     new = [_head_row(chain, head) for chain, head in after.items() if chain not in before]
     if old:
         moved = update(HEAD).where(HEAD.c.chain == bindparam("b_chain"))
         connection.execute(moved.values(seq=bindparam("b_seq"), digest=bindparam("b_digest")), old)
-    if new:
-        connection.execute(insert(HEAD), new)
+    insert_rows(connection, plain_insert(HEAD), new)
     return entries
 
 

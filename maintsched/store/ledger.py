@@ -12,8 +12,8 @@ from enum import StrEnum
 from typing import Any
 
 from sqlalchemy import Connection, Table, and_, bindparam, func, or_, select, update
-from sqlalchemy.dialects import postgresql, sqlite
 
+from maintsched.store.bulk import insert_rows, new_insert
 from maintsched.store.rows import ActionRow, NoticeRow
 from maintsched.store.tables import in_chunks, table_of
 
@@ -41,10 +41,7 @@ class ActionKind(StrEnum):
 
 def insert_new(connection: Connection, table: Table, rows: list[dict[str, Any]]) -> None:
     """Insert rows whose key is not there yet; those that are stay as they are."""
-    if not rows:
-        return
-    dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
-    connection.execute(dialect.insert(table).on_conflict_do_nothing(), rows)
+    insert_rows(connection, new_insert(table, connection.dialect.name), rows)
 
 
 def known_keys(connection: Connection, keys: Iterable[str]) -> set[str]:

@@ -10,11 +10,11 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy import Connection, Table, select
-from sqlalchemy.dialects import postgresql, sqlite
 
 from maintsched.facts import Impact
 from maintsched.localtime import utc
 from maintsched.notices import TELLING, URGENT, Notice, NoticeKind, Round, Telling, Terms, Thread
+from maintsched.store.bulk import changing_insert, insert_rows
 from maintsched.store.ledger import ACTION, NOTICE, ActionKind, ActionState, insert_new, known_keys
 from maintsched.store.rows import ThreadRow
 from maintsched.store.tables import in_chunks, table_of
@@ -116,14 +116,9 @@ def _notice_row(notice: Notice) -> dict[str, Any]:
 
 def _write_threads(connection: Connection, threads: list[Thread]) -> None:
     rows = {(thread.subject, thread.customer): _thread_row(thread) for thread in threads}
-    if not rows:
-        return
-    dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
-    statement = dialect.insert(THREAD)
-    changed = {name: getattr(statement.excluded, name) for name in ("revision", "lead", "sequence", "kind", "terms")}
-    connection.execute(
-        statement.on_conflict_do_update(index_elements=["subject", "customer"], set_=changed), list(rows.values())
-    )
+    changed = ("revision", "lead", "sequence", "kind", "terms")
+    statement = changing_insert(THREAD, connection.dialect.name, ("subject", "customer"), changed)
+    insert_rows(connection, statement, list(rows.values()))
 
 
 def _thread_row(thread: Thread) -> dict[str, Any]:
