@@ -4,7 +4,8 @@
 #   PYTEST_ARGS=...  more arguments for pytest
 #   MUTANTS=...      which mutants, such as "maintsched.spans.*" (default: all)
 #   MUTATIONS=...    how many changed files `make fuzz` reads
-#   SEED=...         where their randomness begins (default: somewhere new; a failure says where)
+#   SEED=...         where their randomness, and that of `make crash`, begins (default: somewhere new; a failure says where)
+#   KILLS=...        how many random kills `make crash` tries
 
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
@@ -17,12 +18,13 @@ WORKERS ?= 2
 PYTEST_ARGS ?=
 MUTANTS ?=
 MUTATIONS ?= 200000
+KILLS ?= 2000
 SEED ?= $(shell date +%s)
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
-.PHONY: help demo test check bench mutants fuzz format reference wheel-test clean
+.PHONY: help demo test check bench crash mutants fuzz format reference wheel-test clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -43,6 +45,9 @@ check: $(VENV)/.dev ## the gate: format, lint, boundaries, types, tests with cov
 
 bench: $(VENV)/.bench ## measure speed against the reference libraries
 	$(BIN)/python bench/run.py
+
+crash: $(VENV)/.dev ## kill processes at every commit and in the midst of every mail, thousands of times: nothing is lost
+	$(BIN)/python -m tools.run_crashes --workers $(WORKERS) --kills $(KILLS) --seed $(SEED)
 
 mutants: $(VENV)/.dev ## change the pure modules in small ways and see whether a test notices (MUTANTS="maintsched.spans.*")
 	TZ=Pacific/Auckland HYPOTHESIS_PROFILE=mutants $(BIN)/mutmut run --max-children $(WORKERS) $(MUTANTS)

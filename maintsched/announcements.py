@@ -19,6 +19,9 @@ from maintsched.localtime import utc
 from maintsched.spans import Span
 from maintsched.terms import WINDOW_MAX
 
+ALTERNATIVES_MAX = 19
+"""Other times that a window may offer; with its own, twenty."""
+
 
 class WindowState(StrEnum):
     """How far the announcement of a window has come."""
@@ -57,6 +60,10 @@ class Announcement:
         """Refuse alternatives of a window that is not tentative."""
         settle_fields(self)
         require_text("hurry", self.hurry, empty=True)
+        if len(self.alternatives) > ALTERNATIVES_MAX:
+            found = f"{len(self.alternatives)}"
+            expected = f"at most {ALTERNATIVES_MAX} alternatives"
+            raise InvalidValue("alternative", expected=expected, found=found, field="alternatives")
         for span in self.alternatives:
             if not span.start < span.end or span.end - span.start > WINDOW_MAX:
                 expected = f"a time of at most {WINDOW_MAX}"

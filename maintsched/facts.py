@@ -15,6 +15,9 @@ from maintsched.spans import Span
 from maintsched.terms import WINDOW_MAX, require_between
 from maintsched.version import Version
 
+AS_ANNOUNCED = "as announced"
+"""Reason of a window of the rule that was announced: from then on it no longer follows the rule."""
+
 
 class WindowKind(StrEnum):
     """What a window was declared as; whether it counts as planned follows from its announcement alone."""

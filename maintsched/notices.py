@@ -285,32 +285,42 @@ class Telling:
     """What became of one notice that tells of a window, as far as proof is concerned."""
 
     revision: int
+    contact: str
     required: bool
     instances: tuple[str, ...]
+    deadline: datetime | None = None
     accepted_at: datetime | None = None
     delivered_at: datetime | None = None
     bounced: bool = False
 
 
-def announced_at(contract: Contract, instance: str, lead: int, tellings: Collection[Telling]) -> datetime | None:
+def announced_at(
+    contract: Contract, instance: str, lead: int, tellings: Collection[Telling], responsible: Collection[str]
+) -> datetime | None:
     """Return when the customer was told of a window for `instance`; None: it was not (clause 2.4.3).
 
     All the required people of one revision from `lead` on have to be told (`notice.told` = any: one of them); the first
-    such revision counts. What proves it is the term `notice.proof`; a bounced notice proves nothing.
+    such revision counts. What proves it is the term `notice.proof`; a bounced notice proves nothing. `responsible` are
+    the contacts who have to be told today: who left before being told no longer counts, and where nobody is left,
+    those count who joined.
     """
-    of_revision: dict[int, list[datetime | None]] = {}
+    of_revision: dict[int, list[Telling]] = {}
     for each in tellings:
-        if each.required and each.revision >= lead and instance in each.instances:
-            of_revision.setdefault(each.revision, []).append(_proved_at(contract, each))
-    found = (_told(contract, proofs) for proofs in of_revision.values())
+        if each.revision >= lead and instance in each.instances:
+            of_revision.setdefault(each.revision, []).append(each)
+    found = (_told(contract, some, responsible) for some in of_revision.values())
     return min((at for at in found if at is not None), key=utc, default=None)
 
 
-def _told(contract: Contract, proofs: list[datetime | None]) -> datetime | None:
+def _told(contract: Contract, tellings: list[Telling], responsible: Collection[str]) -> datetime | None:
+    asked = [each for each in tellings if each.required and (each.contact in responsible or each.accepted_at)]
+    if not asked:
+        asked = [each for each in tellings if each.contact in responsible]
+    proofs = [_proved_at(contract, each) for each in asked]
     known = [at for at in proofs if at is not None]
     if contract.notice.told is Told.ANY:
         return min(known, key=utc, default=None)
-    return max(known, key=utc) if len(known) == len(proofs) else None
+    return max(known, key=utc) if known and len(known) == len(proofs) else None
 
 
 def _proved_at(contract: Contract, telling: Telling) -> datetime | None:

@@ -7,9 +7,9 @@ from datetime import datetime, timedelta
 from maintsched.announcements import Announcement, WindowState
 from maintsched.contract import Contract
 from maintsched.facts import DeclaredWindow, Maintenance
-from maintsched.fleet import Fleet
+from maintsched.fleet import Fleet, active_span
 from maintsched.localtime import utc
-from maintsched.notices import Telling, Thread, announced_at
+from maintsched.notices import Telling, Thread, announced_at, recipients
 from maintsched.readings import MonthlyProof
 from maintsched.windows import schedule
 
@@ -19,30 +19,43 @@ Told = Mapping[tuple[str, str], datetime]
 
 def told_by_instance(
     contract: Contract,
+    fleet: Fleet,
     announcements: Iterable[Announcement],
     threads: Mapping[tuple[str, str], Thread],
     tellings: Mapping[tuple[str, str], Collection[Telling]],
 ) -> dict[tuple[str, str], datetime]:
     """Return when customers were told of windows; `threads` and `tellings` are by subject and customer.
 
-    A window that a customer chose among alternatives is known to the account under the window that offered it.
+    A window that a customer chose among alternatives is known to the account under the window that offered it. What one
+    customer was told proves nothing to the next one that an instance belongs to.
     """
-    windows_of: dict[str, list[Announcement]] = {}
+    windows_of: dict[str, list[tuple[str, frozenset[str]]]] = {}
     for announcement in announcements:
         if announcement.state is WindowState.CONFIRMED and announcement.mailed:
-            windows_of.setdefault(announcement.thread, []).append(announcement)
-    told = {}
+            named = frozenset(announcement.window.instances)
+            windows_of.setdefault(announcement.thread, []).append((announcement.id, named))
+    owners, told = fleet.owners, {}
+    responsible = _responsible(contract, fleet)
     for (subject, customer), thread in threads.items():
         known = tellings.get((subject, customer), ())
-        named = {instance for each in known for instance in each.instances}
-        for announcement in windows_of.get(subject, ()):
-            for instance in named:
-                if announcement.window.instances and instance not in announcement.window.instances:
+        of_mails = {instance for each in known for instance in each.instances}
+        mine = [each for each in of_mails if each not in owners or owners[each].key == customer]
+        for window, named in windows_of.get(subject, ()):
+            for instance in mine:
+                if named and instance not in named:
                     continue
-                at = announced_at(contract, instance, thread.lead, known)
+                at = announced_at(contract, instance, thread.lead, known, responsible.get(customer, ()))
                 if at is not None:
-                    told[announcement.id, instance] = at
+                    told[window, instance] = at
     return told
+
+
+def _responsible(contract: Contract, fleet: Fleet) -> dict[str, frozenset[str]]:
+    """Return the contacts of each customer who have to be told."""
+    return {
+        customer.key: frozenset(contact.key for contact in recipients(contract, customer))
+        for customer in fleet.customers
+    }
 
 
 SAID_AHEAD = timedelta(days=31)
@@ -64,23 +77,37 @@ def told_by_contract(
     return told
 
 
-def declared_windows(fleet: Fleet, announcements: Iterable[Announcement], told: Told) -> tuple[DeclaredWindow, ...]:
+def declared_windows(
+    contract: Contract, fleet: Fleet, announcements: Iterable[Announcement], told: Told
+) -> tuple[DeclaredWindow, ...]:
     """Return announced windows as facts of a plan: `announced_at` is when the last instance's customer was told.
 
     Tentative windows are none: nothing may go into a window that nobody was told of.
     """
     return tuple(
-        replace(each.window, announced_at=_all_told(fleet, each, told))
+        replace(each.window, announced_at=_all_told(contract, fleet, each, told))
         for each in announcements
         if each.state is not WindowState.TENTATIVE
     )
 
 
-def _all_told(fleet: Fleet, announcement: Announcement, told: Told) -> datetime | None:
-    instances = announcement.window.instances or tuple(fleet.owners)
+def _all_told(contract: Contract, fleet: Fleet, announcement: Announcement, told: Told) -> datetime | None:
+    at = utc(announcement.span.start)
+    instances = announcement.window.instances or _taking_part(contract, fleet, at)
     found = [told.get((announcement.id, instance)) for instance in instances]
     known = [at for at in found if at is not None]
     return max(known, key=utc) if known and len(known) == len(found) else None
+
+
+def _taking_part(contract: Contract, fleet: Fleet, at: datetime) -> list[str]:
+    """Return the instances that a window for everybody is for: managed ones whose subscription runs."""
+    found = []
+    for instance in fleet.instances():
+        start, end = active_span(contract, instance)
+        runs = (start is None or utc(start) <= at) and (end is None or at < utc(end))
+        if instance.managed and runs:
+            found.append(instance.key)
+    return found
 
 
 def maintenance_of(instance: str, announcements: Iterable[Announcement], told: Told) -> list[Maintenance]:

@@ -7,7 +7,8 @@ from typing import Any
 
 import maintsched as ms
 from maintsched.announcements import Announcement, WindowState
-from maintsched.due import Known, due
+from maintsched.due import due
+from maintsched.rounds import Known
 from maintsched.facts import DeclaredWindow, Outage, WindowKind
 from maintsched.intake.config import MailConfig, ProviderConfig
 from maintsched.journal import EntryKind, Event

@@ -118,10 +118,12 @@ def crowd(store: Store, folder: Path, *, actions: int, kills: int, seed: int) ->
     killer, now = Killer(seed, actions, kills), REMINDED
     unmarked: Counter[str] = Counter()
     with smtp_server({"dot": killer}) as server:
+        copies = copies_of(store, server.mails)
         for _ in range(ROUNDS_MAX):
             _all_at_once(killer, store, folder, server, now)
-            copies, left = copies_of(store, server.mails), state_of(store)
-            unmarked.update(key for key, mails in copies.items() if key not in left.done and mails)
+            before, copies, left = copies, copies_of(store, server.mails), state_of(store)
+            again = (key for key, mails in copies.items() if len(mails) > len(before.get(key, ())))
+            unmarked.update(key for key in again if key not in left.done)
             now += timedelta(hours=1)
             if not _waiting(store):
                 break

@@ -15,7 +15,8 @@ import maintsched
 
 PACKAGE = Path(maintsched.__file__).parent
 BEFORE, AFTER = "before", "after"
-OPENERS = frozenset({"writing", "begin"})
+OPENERS, DRIVER = {"writing"}, {"begin", "commit"}
+"""What opens a transaction that writes: our own way, and the driver's in modules that import it."""
 OWN = "store/engine.py"
 """Where `writing` and its kin are made of `begin`."""
 
@@ -138,11 +139,18 @@ def commits(package: Path = PACKAGE) -> set[str]:
 def _commits_in(tree: ast.Module) -> set[str]:
     """Return the functions of a module that open a transaction. One that only hands it on names those that get it."""
     functions = dict(_functions(tree, ""))
-    direct = {name for name, body in functions.items() if _calls(body, OPENERS)}
-    handing = {name for name in direct if not _with_calls(functions[name], OPENERS)}
-    used = {name for name, body in functions.items() if _with_calls(body, handing)}
-    lost = {name for name in handing if not any(_with_calls(body, {name}) for body in functions.values())}
+    openers = OPENERS | (DRIVER if _imports_driver(tree) else set())
+    direct = {name for name, body in functions.items() if _calls(body, openers)}
+    handing = {name for name, body in functions.items() if name in direct and _returns(body, openers)}
+    used = {name for name, body in functions.items() if _calls(body, handing)}
+    lost = {name for name in handing if not any(_calls(body, {name}) for body in functions.values())}
     return (direct - handing) | used | lost
+
+
+def _imports_driver(tree: ast.Module) -> bool:
+    named = (node.module or "" for node in ast.walk(tree) if isinstance(node, ast.ImportFrom))
+    plain = (name.name for node in ast.walk(tree) if isinstance(node, ast.Import) for name in node.names)
+    return any(name.partition(".")[0] == "sqlalchemy" for name in (*named, *plain))
 
 
 def _functions(node: ast.AST, prefix: str) -> Iterator[tuple[str, list[ast.AST]]]:
@@ -164,14 +172,14 @@ def _own(node: ast.AST) -> Iterator[ast.AST]:
             yield from _own(child)
 
 
-def _calls(nodes: list[ast.AST], names: frozenset[str] | set[str]) -> bool:
-    return any(isinstance(node, ast.Call) and _called(node) in names | {"commit"} for node in nodes)
+def _calls(nodes: list[ast.AST], names: set[str]) -> bool:
+    return any(isinstance(node, ast.Call) and _called(node) in names for node in nodes)
 
 
-def _with_calls(nodes: list[ast.AST], names: frozenset[str] | set[str]) -> bool:
-    """Say whether a `with` among these nodes opens what `names` call."""
-    opened = (item.context_expr for node in nodes if isinstance(node, ast.With | ast.AsyncWith) for item in node.items)
-    return any(isinstance(each, ast.Call) and _called(each) in names for each in opened)
+def _returns(nodes: list[ast.AST], names: set[str]) -> bool:
+    """Say whether a transaction is not used here but handed on."""
+    values = [node.value for node in nodes if isinstance(node, ast.Return) and node.value is not None]
+    return any(isinstance(part, ast.Call) and _called(part) in names for value in values for part in ast.walk(value))
 
 
 def _called(call: ast.Call) -> str:

@@ -57,6 +57,8 @@ class Standstill:
     label: str | None = None
     """Under which the key names the kind."""
     fleet: Fleet
+    where: str = ""
+    """In words what was measured, where it matters."""
     planned: bool = False
     """It has a planned `send_at`; otherwise it is owed at once."""
     deadline: bool = True
@@ -201,6 +203,7 @@ def _reminder(contract: ms.Contract, window: ms.Window) -> Standstill:
         since=notice.send_at - timedelta(seconds=1),
         subject=window.id,
         kind="reminder",
+        where=window.id,
         fleet=FLEETS[contract.name],
         planned=True,
     )
@@ -221,6 +224,7 @@ def owed_in_time(contract: ms.Contract) -> list[Standstill]:
             act=act,
             subject=DISK,
             kind=notice,
+            where="the earliest start that may be announced",
             fleet=FLEETS[contract.name],
         )
 
@@ -268,8 +272,8 @@ def _of_windows() -> Iterator[Standstill]:
     def cancelled(home: World) -> None:
         windows.cancel(home.house, DISK, now=home.now, reason="not needed")
 
-    yield _case("emergency", "emergency/disk", act=hurried)
-    yield _case("cancelled", DISK, before=announced, act=cancelled)
+    yield _case("emergency", "emergency/disk", act=hurried, where="1 h before a window of 2 h")
+    yield _case("cancelled", DISK, before=announced, act=cancelled, where="9 d before a window of 2 h")
 
 
 def _of_outages() -> Iterator[Standstill]:
@@ -302,9 +306,10 @@ def _of_deferrals() -> Iterator[Standstill]:
     for days in (30, 7):
         at = until - timedelta(days=days) + (HOUR if days == 30 else timedelta())  # the clocks went forward between
         yield _case(
-            f"deferral_reminder, {days} days",
+            "deferral_reminder",
             subject,
             at,
+            where=f"{days} d before the end",
             kind="deferral_reminder",
             label=f"deferral_reminder-{days}d",
             since=at - timedelta(seconds=1),

@@ -463,7 +463,7 @@ def modules_after(*args):
     return set(done.stderr.split())
 
 
-HEAVY = {"sqlmodel", "sqlalchemy", "asyncio", "icalendar", "jinja2", "aiosmtplib", "pydantic"}
+HEAVY = {"sqlmodel", "sqlalchemy", "alembic", "asyncio", "icalendar", "jinja2", "aiosmtplib", "aiosmtpd", "pydantic"}
 
 
 def test_help_imports_neither_core_nor_heavy_libraries():
@@ -478,6 +478,11 @@ def test_a_plan_imports_no_heavy_library_it_does_not_need():
     assert not modules_after("plan", "--now", NOW, "--format", "json") & (
         HEAVY | {"rich", "pendulum", "dateutil", "holidays"}
     )
+
+
+@pytest.mark.parametrize("name", sorted(COMMANDS))
+def test_the_help_of_a_command_imports_neither_database_nor_mail(name):
+    assert not modules_after(name, "--help") & (HEAVY | {"holidays", "icalendar"})
 
 
 def test_the_library_imports_nothing_before_it_is_asked():

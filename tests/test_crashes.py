@@ -67,7 +67,9 @@ def test_a_new_function_that_commits_is_found_and_so_is_who_gets_its_transaction
     (package / "store").mkdir(parents=True)
     (package / "store" / "engine.py").write_text("def own(engine):\n    with engine.begin():\n        pass\n")
     (package / "store" / "new.py").write_text(NEW)
-    (package / "odd.py").write_text("def odd(engine):\n    connection = engine.connect()\n    connection.commit()\n")
+    (package / "odd.py").write_text(
+        "from sqlalchemy import Engine\n\ndef odd(engine):\n    engine.connect().commit()\n"
+    )
     assert commits(package) == {"maintsched.store.new.Desk.note", "maintsched.store.new.user", "maintsched.odd.odd"}
 
 

@@ -1,7 +1,6 @@
 """`maintsched demo`: the whole story ends well on any day, leaves what it promises, and touches nothing else."""
 
 import json
-import re
 import shutil
 from datetime import UTC, datetime, timedelta
 from email import message_from_bytes
@@ -44,7 +43,7 @@ def test_it_leaves_what_it_promises(played):
     assert {path.name for path in folder.iterdir()} >= LEFT
     assert all((folder / name).stat().st_size > 500 for name in LEFT - {"mail", "heartbeat.json"})
     for page in ("plan.html", "evidence.html"):
-        assert (folder / page).read_text("utf-8").lower().startswith("<!doctype html>")
+        assert (folder / page).read_text("utf-8").lstrip().startswith("<!doctype html>")
     assert (folder / "maintsched.db").stat().st_mode & 0o777 == 0o600
     assert folder.stat().st_mode & 0o777 == 0o700
     assert "Done. 24 mails went through the mail server" in result.stdout
@@ -73,8 +72,16 @@ def test_its_mails_tell_in_two_languages_who_has_to_know(played):
     folder, _ = played
     subjects = [subject for _, subject in told(folder)]
     assert len(subjects) == 24
-    for word in ("Ankündigung", "Announcement", "Verschoben", "Moved", "Abgesagt", "Notfall", "Erinnerung", "Reminder"):
-        assert any(word.lower() in subject.lower() for subject in subjects) or word in ("Verschoben", "Moved"), word
+    for words in (
+        "Planned maintenance",
+        "Geplante Wartung",
+        "Maintenance moved",
+        "Wartung abgesagt",
+        "Notfallwartung",
+        "Maintenance reminder",
+        "Wartungserinnerung",
+    ):
+        assert any(words in subject for subject in subjects), words
     names = sorted(path.name for path in (folder / "mail").iterdir())
     assert names[0].startswith("001-")
     assert names[-1].startswith("024-")
@@ -138,8 +145,7 @@ def test_on_every_day_of_two_years_no_reminder_is_due_before_its_turn_in_the_sto
         assert _next_reminder(CONTRACT, start + timedelta(days=1)) == (window, goes_out)
 
 
-@pytest.mark.parametrize("now", ["2026-11-25T08:00:00+01:00", "2027-03-27T23:30:00+00:00"])
-def test_it_ends_well_before_a_window_whose_reminder_is_past_and_around_a_clock_change(tmp_path, now):
-    result = play(tmp_path / "demo", now=now)
-    assert "The story begins on" in result.stdout
+def test_it_ends_well_where_the_reminder_of_the_next_window_is_past(tmp_path):
+    result = play(tmp_path / "demo", now="2026-11-25T08:00:00+01:00")
+    assert "The story begins on 2026-12-02 at 10:00 (Europe/Berlin)" in result.stdout
     assert "promise broken" not in result.output

@@ -18,8 +18,10 @@ from maintsched.fleet import Customer, Fleet, Language
 from maintsched.journal import Head
 from maintsched.mail.compose import envelope_id
 from maintsched.mail.outcomes import Result
+from maintsched.notices import Round
 from maintsched.spans import Span
 from maintsched.store.ledger import ActionState, claim, renew
+from maintsched.store.outbox import read_notices, read_threads, record
 from maintsched.worker import announce as core
 from maintsched.worker.again import resend, tell_provisioned
 from maintsched.worker.bounces import take_report
@@ -284,8 +286,13 @@ def test_an_action_goes_each_way_that_is_drawn_and_no_other(home, tmp_path):
 
     left = provisioned(home, "nothing-to-nothing")  # its contact leaves while a pass holds it
     waits = provisioned(home, "nothing-to-accepted")  # its contact leaves before
+    back = provisioned(home, "nothing-to-refused")  # the same, but it comes back
     with home.house.store.writing() as connection:
-        withdraw_of_contacts(connection, {("nothing-to-accepted", "ops")}, home.now)
+        people = {("nothing-to-accepted", "ops"), ("nothing-to-refused", "ops")}
+        withdraw_of_contacts(connection, people, home.now)
+        (stored,) = read_notices(connection, keys={back})
+        (thread,) = read_threads(connection, {stored.notice.subject}).values()
+        assert record(connection, [Round(thread=thread, notices=(stored.notice,))], home.now) == [back]
     with home.house.store.writing() as connection:
         until = home.now + timedelta(minutes=5)
         taken = claim(connection, now=home.now, owner="another pass", lease_until=until, limit=100)

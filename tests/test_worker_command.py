@@ -266,6 +266,7 @@ def test_a_password_stands_nowhere_but_in_its_file(home, tmp_path):
 
     with mail_server(tls_context=server_context(), require_starttls=True) as (server, sink):
         password = home.login(server)
+        home.path.write_text(home.path.read_text().replace("# heartbeat_file", "heartbeat_file"))
         kept = sqlite_store(home.folder)  # holds the log beside the database open
         with kept, kept.reading():
             assert run(*URGENT, "--instances", "acme-prod", *HURRY, "--key", "x") == 0
@@ -284,6 +285,7 @@ def test_a_password_stands_nowhere_but_in_its_file(home, tmp_path):
             places = [*home.folder.rglob("*"), *(tmp_path / "out").rglob("*")]
             found = {path: path.read_bytes() for path in places if path.is_file() and path != password}
     assert any(path.name.endswith("-wal") for path in found)
+    assert any("heartbeat" in path.name for path in found)
     everything = [*found.items(), ("what was printed", "\n".join(said).encode())]
     everything += [(f"mail {number}", mail) for number, mail in enumerate(sink.mails)]
     for place, content in everything:

@@ -236,14 +236,22 @@ def test_a_permanent_bounce_revokes_the_proof_and_tells_the_operator(home):
     home.tick()
     assert [key for key in home.told() if "bounce" in key]
     later = home.tick(START - timedelta(hours=71))
-    assert "breach/announcement/critical:disk/0/birch" in later.recorded.breaches
+    assert "breach/announcement/critical:disk/0/birch/birch-prod" in later.recorded.breaches
 
 
-@pytest.mark.parametrize(("action", "status"), [("delayed", "4.4.1"), ("failed", "4.4.1"), ("delivered", "2.0.0")])
+@pytest.mark.parametrize(("action", "status"), [("delayed", "4.4.1"), ("delivered", "2.0.0")])
 def test_a_report_of_anything_else_revokes_nothing(home, action, status):
     home.tick()
     assert not take_report(home.house, report(action, status), source="stdin", now=home.now).revoked
     assert one(home).bounced_at is None
+
+
+def test_a_mail_that_was_given_up_on_the_way_told_nobody_but_its_address_is_not_suppressed(home):
+    home.tick()
+    assert take_report(home.house, report("failed", "4.4.7"), source="stdin", now=home.now).revoked
+    assert one(home).bounced_at == NOW
+    with home.house.store.reading() as connection:
+        assert connection.execute(select(SUPPRESSION)).all() == []
 
 
 def test_a_bounce_counts_once_and_one_about_an_unknown_mail_not_at_all(home):

@@ -58,7 +58,7 @@ def test_a_late_reminder_goes_out_marked_late_and_the_breach_is_written_down_and
     report = home.tick(DECEMBER - timedelta(days=3))
     assert report.exit_code == 1
     assert all(stored.notice.late for stored in home.notices(WINDOW))
-    assert {key.rsplit("/", 1)[1] for key in report.recorded.breaches} == {"acme", "birch"}
+    assert {key.rsplit("/", 2)[1] for key in report.recorded.breaches} == {"acme", "birch"}
     kinds = [entry.kind for entry in home.entries("acme-prod")]
     assert EntryKind.BREACH in kinds
     assert EntryKind.NOTICE_ACCEPTED in kinds
@@ -142,7 +142,7 @@ def test_a_customer_with_nobody_to_be_told_is_a_breach_when_the_deadline_has_pas
     home = world(store, tmp_path, now=REMINDED, fleet=fleet)
     assert home.tick().recorded.breaches == ()
     report = home.tick(REMINDED + timedelta(days=4))
-    assert report.recorded.breaches == ("breach/reminder/monthly:2026-12/0/birch",)
+    assert report.recorded.breaches == ("breach/reminder/monthly:2026-12/0/birch/birch-prod",)
     assert report.exit_code == 1
 
 

@@ -322,5 +322,5 @@ def test_proof_of_a_tentative_window_is_never_asked_for(home):
     core.announce(home.house, critical(start=START), now=home.now, state=WindowState.TENTATIVE)
     with home.house.store.reading() as connection:
         scene = read_scene(connection, home.house.contract, home.now)
-    assert told_by_instance(home.house.contract, scene.announcements, scene.known.threads, {}) == {}
+    assert told_by_instance(home.house.contract, scene.fleet, scene.announcements, scene.known.threads, {}) == {}
     assert not [window for window in scene.facts.windows if window.id == DISK]

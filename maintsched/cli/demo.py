@@ -117,9 +117,9 @@ class _Story:
         self._say("The same window, far enough ahead: two customers are told")
         disk = self._whole_hour(start + timedelta(days=6), 19)
         self._announce("critical", disk, "birch-prod,cedar-prod", "replace a failing disk", "--key", "disk")
-        self._say("Another one, for a customer with two people who have to be told")
+        self._say("Another one, for a customer who reads German, with two people who have to be told")
         network = self._whole_hour(start + timedelta(days=8), 20)
-        self._announce("critical", network, "ahorn-prod,ahorn-test", "new network switch", "--key", "switch")
+        self._announce("critical", network, "ahorn-prod,ahorn-test", "neuer Netzwerk-Switch", "--key", "switch")
         self._say("The worker makes a pass: mails go out over SMTP, each acceptance is evidence")
         self._run("worker", "--once")
         self._changes(disk)
@@ -132,12 +132,17 @@ class _Story:
         later = self._whole_hour(disk + timedelta(days=2), 18)
         self._run("window", "move", "critical/disk", "--start", f"{later:%Y-%m-%d %H:%M}")
         self._say("And the network switch is not needed after all")
-        self._run("window", "cancel", "critical/switch", "--reason", "the old switch could be repaired")
+        self._run("window", "cancel", "critical/switch", "--reason", "der alte Switch ließ sich reparieren")
         self._run("worker", "--once")
         self._say("An emergency: told at once, and it says what it costs of the month's 99.5 %")
         soon = self._at + timedelta(hours=3)
         self._announce(
-            "emergency", soon, "eiche-prod", "close a hole in the login page", "--why-short", "it is being exploited"
+            "emergency",
+            soon,
+            "eiche-prod",
+            "eine Lücke der Anmeldeseite schließen",
+            "--why-short",
+            "sie wird bereits ausgenutzt",
         )
         self._run("worker", "--once")
 

@@ -9,6 +9,7 @@ import asyncio
 import re
 import socket
 import ssl
+from base64 import b64encode
 from collections.abc import Callable
 from typing import Any
 
@@ -22,6 +23,8 @@ from maintsched.mail.tls import tls_fault, tls_words
 
 QUIT_SECONDS_MAX = 5.0
 """How long a server may take to say good-bye, which nobody waits for."""
+SECRET_MIN = 4
+"""Characters from which on a password is taken out of what a server says; a shorter one is part of too many words."""
 AUTH_MISSING = (530, 538)
 """Replies to MAIL that ask for a login or for encryption (RFC 4954, 6): no word about the mail."""
 METHODS = ("plain", "login", "cram-md5")
@@ -190,7 +193,19 @@ class Connection:
         hint = {Step.STARTTLS: Hint.TLS, Step.AUTH: Hint.AUTH}.get(self._step, Hint.CONNECT)
         code, reply = _said(error)
         final = hint is not Hint.CONNECT and code is not None and code >= 500
-        return Unavailable(self._step, hint, code=code, reply=reply, final=final)
+        return Unavailable(self._step, hint, code=code, reply=self._without_secrets(reply), final=final)
+
+    def _without_secrets(self, reply: str) -> str:
+        """Take the password out of what a server said: some repeat the line that they did not like."""
+        user, password = self.settings.user, self.settings.password
+        if user is None or password is None:
+            return reply
+        plain = password.reveal()
+        coded = [b64encode(each.encode()).decode().rstrip("=") for each in (plain, f"\0{user}\0{plain}")]
+        for secret in (*reversed(coded), plain):
+            if len(secret) >= SECRET_MIN:
+                reply = reply.replace(secret, "(hidden)")
+        return reply
 
     # --- one mail ---
 
@@ -214,8 +229,7 @@ class Connection:
         """Send the mail with its final dot. From the first byte on, a mail without an answer is uncertain."""
         client = self._live()
         protocol = client.protocol
-        if protocol is None:
-            raise SMTPServerDisconnected("the server closed the connection")
+        assert protocol is not None  # noqa: S101 - a conversation that lives has one
         protocol.write(data)
         self._step = Step.DOT
         try:
@@ -284,7 +298,7 @@ class Connection:
             result=result,
             server=self.settings.server,
             code=code,
-            reply=one_line(reply),
+            reply=one_line(self._without_secrets(reply)),
             hint=hint,
             step=self._step,
         )

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
+from functools import cached_property
 from hashlib import sha256
 from typing import Any
 
@@ -148,7 +149,7 @@ class Letter:
             _require_message_id("reference", self.reference)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class Composed:
     """A mail that is ready for the wire, and what can be shown of it."""
 
@@ -163,7 +164,7 @@ class Composed:
     html: str
     data: bytes
 
-    @property
+    @cached_property
     def digest(self) -> str:
         """SHA-256 of the bytes, in hexadecimal: what the evidence names."""
         return sha256(self.data).hexdigest()

@@ -18,12 +18,15 @@ import re
 import unicodedata
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 from html import escape
 from typing import NamedTuple
 
 WIDTH = 72
 """Columns of the text of a mail."""
 LABEL_WIDTH_MAX = 24
+KEPT_MAX = 1024
+"""Pieces of mails that are kept as they were read and written, because the next mail probably has them too."""
 
 # A value carries marks that no source can hold, because control characters are refused there and taken out here.
 _VALUE = "\x02"
@@ -143,26 +146,29 @@ def read(filled: str) -> Draft:
         if not line.startswith("Summary: ") or len(rest) > 1:
             raise MarkupRefused(line, expected="an empty line after the subject")
         summary = line[9:]
-    blocks = tuple(_blocks(body))
+    blocks = tuple(block for piece in body.split("\n\n") for block in _blocks(piece))
     if not blocks:
         raise MarkupRefused(subject, expected="a body after the subject and an empty line")
     return Draft(subject=_on_one_line(subject[9:]), summary=_on_one_line(summary), blocks=blocks)
 
 
-def _blocks(body: str) -> Iterator[Block]:
-    kind, lines = "", list[str]()
-    for line in body.split("\n"):
-        found, text = _line(line, kind)
-        if found == "more":
+@lru_cache(maxsize=KEPT_MAX)
+def _blocks(piece: str) -> tuple[Block, ...]:
+    """Return what stands between two empty lines. Most of it is the same in many mails, and read once."""
+    found, kind, lines = list[Block](), "", list[str]()
+    for line in piece.split("\n"):
+        mark, text = _line(line, kind)
+        if mark == "more":
             lines[-1] += " " + text
             continue
-        if kind and (found != kind or kind in _SINGLE):
-            yield _block(kind, lines)
+        if kind and (mark != kind or kind in _SINGLE):
+            found.append(_block(kind, lines))
             lines = []
-        kind = found
-        lines += [text] if found else []
+        kind = mark
+        lines += [text] if mark else []
     if kind:
-        yield _block(kind, lines)
+        found.append(_block(kind, lines))
+    return tuple(found)
 
 
 _SINGLE = ("# ", "## ")
@@ -228,7 +234,12 @@ def _on_one_line(text: str) -> str:
 
 def as_text(blocks: tuple[Block, ...]) -> str:
     """Return blocks as plain text, in lines of at most 72 columns where words allow it."""
-    return "\n\n".join("\n".join(_text_lines(block)) for block in blocks) + "\n"
+    return "\n\n".join(map(_text, blocks)) + "\n"
+
+
+@lru_cache(maxsize=KEPT_MAX)
+def _text(block: Block) -> str:
+    return "\n".join(_text_lines(block))
 
 
 def _text_lines(block: Block) -> Iterator[str]:
@@ -269,9 +280,10 @@ def _plain(runs: Runs) -> str:
 
 def as_html(blocks: tuple[Block, ...]) -> str:
     """Return blocks as HTML; the only attributes are the addresses of links and the roles of cells."""
-    return "\n".join(_html(block) for block in blocks)
+    return "\n".join(map(_html, blocks))
 
 
+@lru_cache(maxsize=KEPT_MAX)
 def _html(block: Block) -> str:
     match block:
         case Heading():

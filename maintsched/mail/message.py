@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC
 from email.utils import format_datetime
+from functools import lru_cache
 from hashlib import sha256
 from urllib.parse import quote
 
@@ -40,6 +41,7 @@ class Content:
     calendar: bytes | None
 
 
+@lru_cache(maxsize=64)
 def envelope_id(key: str) -> str:
     """Return the id that comes back in delivery reports: a hash of the notice's key."""
     return sha256(key.encode()).hexdigest()[:_HASH_MAX]

@@ -85,8 +85,6 @@ async def _work(backlog: "_Backlog", door: "_Door", told: "asyncio.Queue[Outcome
                 continue  # while it was opened, the mail went elsewhere or the connection was lost again
             failures = 0
             mail = backlog.take()
-            if mail is None:
-                continue
             try:
                 outcome = await connection.transact(mail)
             finally:
@@ -202,9 +200,12 @@ class _Backlog:
                 self._held_count += 1
         return bool(self._free)
 
-    def take(self) -> Outgoing | None:
-        """Return a mail that may be sent now; call `done` with it afterwards, whatever became of it."""
-        return self._free.popleft() if self.ready() else None
+    def take(self) -> Outgoing:
+        """Return a mail that may be sent now, at once after `available` said that there is one.
+
+        Call `done` with it afterwards, whatever became of it.
+        """
+        return self._free.popleft()
 
     def done(self, mail: Outgoing) -> None:
         """Let the next mail to this domain go."""

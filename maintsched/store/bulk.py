@@ -4,11 +4,11 @@ A statement is compiled once and values are converted column by column, by the t
 way converts row by row, which takes longer than the database does.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
 from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, Insert, Table, insert
+from sqlalchemy import Connection, Insert, Table, Update, insert
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import Dialect
 
@@ -33,12 +33,15 @@ def changing_insert(table: Table, dialect: str, keys: tuple[str, ...], changed: 
     return statement.on_conflict_do_update(index_elements=keys, set_=set_to)
 
 
-def _upsertable(table: Table, dialect: str) -> Any:
+def _upsertable(table: Table, dialect: str) -> postgresql.Insert | sqlite.Insert:
     return postgresql.insert(table) if dialect == "postgresql" else sqlite.insert(table)
 
 
-def insert_rows(connection: Connection, statement: Insert, rows: Sequence[Mapping[str, Any]]) -> None:
-    """Execute one of the statements above for each of `rows`, all of which name the same columns."""
+def execute_rows(connection: Connection, statement: Insert | Update, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Execute a statement for each of `rows`, all of which have the same names.
+
+    It is one of those above, or one of a module's own that lasts: it is compiled once, with what it names.
+    """
     if rows:
         prepared = _prepared(statement, tuple(rows[0]), connection.dialect)
         connection.exec_driver_sql(prepared.sql, list(prepared.parameters(rows)))
@@ -48,8 +51,8 @@ class _Prepared(NamedTuple):
     """A statement as the driver of a database takes it."""
 
     sql: str
-    converters: dict[str, Callable[[Any], Any] | None]
-    """By column, in the order of the statement: what makes a value one that the driver takes; None: it is one."""
+    converters: Mapping[str, Callable[[Any], Any] | None]
+    """By name, in the order of the statement: what makes a value one that the driver takes; None: it is one."""
     by_name: bool
     """Whether the driver is given the values of a row by name."""
 
@@ -59,12 +62,22 @@ class _Prepared(NamedTuple):
         return (dict(zip(self.converters, row, strict=True)) for row in listed) if self.by_name else listed
 
 
-def _column(rows: Sequence[Mapping[str, Any]], name: str, convert: Callable[[Any], Any] | None) -> list[Any]:
-    return [row[name] for row in rows] if convert is None else [convert(row[name]) for row in rows]
+def _column(rows: Sequence[Mapping[str, Any]], name: str, convert: Callable[[Any], Any] | None) -> Iterable[Any]:
+    values = (row[name] for row in rows)
+    return values if convert is None else _converted(values, convert)
+
+
+def _converted(values: Iterable[Any], convert: Callable[[Any], Any]) -> Iterator[Any]:
+    """Return converted values; the one before is not converted again: rows of one pass share their instants."""
+    last, converted = None, convert(None)
+    for value in values:
+        if value is not last:
+            last, converted = value, convert(value)
+        yield converted
 
 
 @lru_cache(maxsize=64)
-def _prepared(statement: Insert, names: tuple[str, ...], dialect: Dialect) -> _Prepared:
+def _prepared(statement: Insert | Update, names: tuple[str, ...], dialect: Dialect) -> _Prepared:
     compiled = statement.compile(dialect=dialect, column_keys=list(names))
     types = {name: compiled.binds[name].type for name in compiled.positiontup or names}
     converters = {name: kind.dialect_impl(dialect).bind_processor(dialect) for name, kind in types.items()}

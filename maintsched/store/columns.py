@@ -1,6 +1,7 @@
 """Column types that mean the same on every database: instants and JSON values."""
 
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any
 
 from sqlalchemy import JSON, DateTime, String
@@ -44,7 +45,13 @@ class Instant(TypeDecorator[datetime]):
 
 def as_text(at: datetime) -> str:
     """Return an instant as SQLite keeps it: always as long, so that texts sort as instants do."""
-    return at.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
+    return _text(at.astimezone(UTC))
+
+
+@lru_cache(maxsize=4096)
+def _text(at: datetime) -> str:
+    """Return the text of an instant in UTC. In other zones, two instants may count as equal: the hour that is twice."""
+    return at.isoformat(timespec="microseconds").replace("+00:00", "Z")
 
 
 def json_column() -> TypeEngine[Any]:

@@ -7,8 +7,8 @@ from typing import Any
 
 from sqlalchemy import Connection, bindparam, func, select, update
 
-from maintsched.journal import Entry, EntryKind, Event, Head, chained
-from maintsched.store.bulk import insert_rows, plain_insert
+from maintsched.journal import PROVIDER, Entry, EntryKind, Event, Head, chained
+from maintsched.store.bulk import execute_rows, plain_insert
 from maintsched.store.rows import HeadRow, JournalRow
 from maintsched.store.tables import in_chunks, table_of
 
@@ -23,15 +23,20 @@ def append(connection: Connection, events: Iterable[Event]) -> list[Entry]:
         return []
     before = heads(connection, {event.chain for event in wanted})
     entries = chained(wanted, before)
-    insert_rows(connection, plain_insert(JOURNAL), [_row(entry) for entry in entries])
+    execute_rows(connection, plain_insert(JOURNAL), [_row(entry) for entry in entries])
     after = {entry.chain: entry.head for entry in entries}
     old = [_head_row(chain, head, "b_") for chain, head in after.items() if chain in before]
     new = [_head_row(chain, head) for chain, head in after.items() if chain not in before]
-    if old:
-        moved = update(HEAD).where(HEAD.c.chain == bindparam("b_chain"))
-        connection.execute(moved.values(seq=bindparam("b_seq"), digest=bindparam("b_digest")), old)
-    insert_rows(connection, plain_insert(HEAD), new)
+    execute_rows(connection, _MOVE, old)
+    execute_rows(connection, plain_insert(HEAD), new)
     return entries
+
+
+_MOVE = (
+    update(HEAD)
+    .where(HEAD.c.chain == bindparam("b_chain"))
+    .values(seq=bindparam("b_seq"), digest=bindparam("b_digest"))
+)
 
 
 def _row(entry: Entry) -> dict[str, Any]:
@@ -63,6 +68,12 @@ def heads(connection: Connection, chains: Collection[str] | None = None) -> dict
             for row in connection.execute(columns.where(HEAD.c.chain.in_(some)))
         ]
     return {chain: Head(seq, digest) for chain, seq, digest in found}
+
+
+def begun_at(connection: Connection) -> datetime | None:
+    """Return when the journal began: the provider's chain is begun with the database."""
+    first = select(JOURNAL.c.at).where(JOURNAL.c.chain == PROVIDER, JOURNAL.c.seq == 1)
+    return connection.execute(first).scalar_one_or_none()
 
 
 def count_heads(connection: Connection) -> tuple[int, int]:

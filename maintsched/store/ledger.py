@@ -11,9 +11,9 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import Connection, Table, and_, bindparam, func, or_, select, update
+from sqlalchemy import Connection, Table, and_, bindparam, func, null, or_, select, update
 
-from maintsched.store.bulk import insert_rows, new_insert
+from maintsched.store.bulk import execute_rows, new_insert
 from maintsched.store.rows import ActionRow, NoticeRow
 from maintsched.store.tables import in_chunks, table_of
 
@@ -36,12 +36,13 @@ class ActionKind(StrEnum):
 
     NOTICE = "notice"
     BREACH = "breach"
+    REPORT = "report"  # a delivery report that was read
     RUN = "run"
 
 
 def insert_new(connection: Connection, table: Table, rows: list[dict[str, Any]]) -> None:
     """Insert rows whose key is not there yet; those that are stay as they are."""
-    insert_rows(connection, new_insert(table, connection.dialect.name), rows)
+    execute_rows(connection, new_insert(table, connection.dialect.name), rows)
 
 
 def known_keys(connection: Connection, keys: Iterable[str]) -> set[str]:
@@ -81,6 +82,7 @@ def claim(connection: Connection, *, now: datetime, owner: str, lease_until: dat
         and_(ACTION.c.state == ActionState.READY, ACTION.c.not_before <= now),
         and_(ACTION.c.state == ActionState.RUNNING, unheld),
     )
+    _doubt_the_lost(connection, now)
     chosen = (
         select(ACTION.c.key)
         .where(ACTION.c.kind == ActionKind.NOTICE, due)
@@ -96,6 +98,14 @@ def claim(connection: Connection, *, now: datetime, owner: str, lease_until: dat
         .returning(ACTION.c.key)
     )
     return sorted(connection.execute(taken).scalars())
+
+
+def _doubt_the_lost(connection: Connection, now: datetime) -> None:
+    """Note that notices whose owner was lost may have been accepted: nobody wrote down what became of them."""
+    lost = select(ACTION.c.key).where(
+        ACTION.c.kind == ActionKind.NOTICE, ACTION.c.state == ActionState.RUNNING, ACTION.c.lease_until <= now
+    )
+    connection.execute(update(NOTICE).where(NOTICE.c.key.in_(lost)).values(result="uncertain"))
 
 
 def renew(connection: Connection, *, owner: str, lease_until: datetime) -> int:
@@ -124,38 +134,48 @@ def mark(connection: Connection, outcomes: Collection[Marked], *, owner: str, no
     """Write results down, each only if `owner` still holds the claim; return the keys that were written."""
     held = _held(connection, [each.key for each in outcomes], owner)
     mine = [each for each in outcomes if each.key in held]
-    if not mine:
-        return set()
-    action = update(ACTION).where(ACTION.c.key == bindparam("b_key"), ACTION.c.owner == bindparam("b_owner"))
-    connection.execute(
-        action.values(
-            state=bindparam("b_state"),
-            attempt=ACTION.c.attempt + bindparam("b_counts"),
-            not_before=bindparam("b_not_before"),
-            owner=None,
-            lease_until=None,
-            changed_at=now,
-        ),
-        [
-            {
-                "b_key": each.key,
-                "b_owner": owner,
-                "b_state": str(each.state),
-                "b_counts": int(each.counts),
-                "b_not_before": each.not_before,
-            }
-            for each in mine
-        ],
-    )
-    kept = [each for each in mine if each.kept]
-    if kept:
-        notice = update(NOTICE).where(NOTICE.c.key == bindparam("b_key"))
-        values = {
-            name: func.coalesce(bindparam(f"b_{name}", type_=NOTICE.c[name].type), NOTICE.c[name]) for name in KEPT
-        }
-        rows = [{"b_key": each.key, **{f"b_{name}": each.kept.get(name) for name in KEPT}} for each in kept]
-        connection.execute(notice.values(values), rows)
+    execute_rows(connection, _MARK, [_marked_row(each, owner, now) for each in mine])
+    execute_rows(connection, _KEEP, [_kept_row(each) for each in mine if each.kept])
     return {each.key for each in mine}
+
+
+def _own(table: Table, name: str) -> Any:
+    """Return the place in a statement for a value of a column. Its name is not that of the column, which is set too."""
+    return bindparam(f"b_{name}", type_=table.c[name].type)
+
+
+_MARK = (
+    update(ACTION)
+    .where(ACTION.c.key == _own(ACTION, "key"), ACTION.c.owner == _own(ACTION, "owner"))
+    .values(
+        state=_own(ACTION, "state"),
+        attempt=ACTION.c.attempt + bindparam("b_counts", type_=ACTION.c.attempt.type),
+        not_before=_own(ACTION, "not_before"),
+        owner=null(),
+        lease_until=null(),
+        changed_at=_own(ACTION, "changed_at"),
+    )
+)
+_KEEP = (
+    update(NOTICE)
+    .where(NOTICE.c.key == _own(NOTICE, "key"))
+    .values({name: func.coalesce(_own(NOTICE, name), NOTICE.c[name]) for name in KEPT})
+)
+
+
+def _marked_row(marked: Marked, owner: str, now: datetime) -> dict[str, Any]:
+    return {
+        "b_key": marked.key,
+        "b_owner": owner,
+        "b_state": str(marked.state),
+        "b_counts": int(marked.counts),
+        "b_not_before": marked.not_before,
+        "b_changed_at": now,
+    }
+
+
+def _kept_row(marked: Marked) -> dict[str, Any]:
+    return {"b_key": marked.key, **{f"b_{name}": marked.kept.get(name) for name in KEPT}}
 
 
 def _held(connection: Connection, keys: list[str], owner: str) -> set[str]:
@@ -166,12 +186,15 @@ def _held(connection: Connection, keys: list[str], owner: str) -> set[str]:
     return found
 
 
-def withdraw(connection: Connection, subject: str, customer: str, now: datetime) -> list[str]:
-    """Cancel the notices of a thread that nobody is at: they were overtaken. Return their keys."""
-    of_thread = select(NOTICE.c.key).where(NOTICE.c.subject == subject, NOTICE.c.customer == customer)
-    waiting = and_(ACTION.c.key.in_(of_thread), ACTION.c.state == ActionState.READY)
-    gone = update(ACTION).where(waiting).values(state=str(ActionState.CANCELLED), changed_at=now)
-    return sorted(connection.execute(gone.returning(ACTION.c.key)).scalars())
+def withdraw(connection: Connection, subject: str, customers: Collection[str], now: datetime) -> list[str]:
+    """Cancel the notices of a subject to `customers` that nobody is at: they were overtaken. Return their keys."""
+    found: list[str] = []
+    for some in in_chunks(sorted(customers)):
+        of_threads = select(NOTICE.c.key).where(NOTICE.c.subject == subject, NOTICE.c.customer.in_(some))
+        waiting = and_(ACTION.c.key.in_(of_threads), ACTION.c.state == ActionState.READY)
+        gone = update(ACTION).where(waiting).values(state=str(ActionState.CANCELLED), changed_at=now)
+        found.extend(connection.execute(gone.returning(ACTION.c.key)).scalars())
+    return sorted(found)
 
 
 def mark_late(connection: Connection, subject: str, customer: str) -> list[str]:

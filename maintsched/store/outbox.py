@@ -9,17 +9,19 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Connection, Table, select
+from sqlalchemy import Connection, Table, or_, select, update
 
 from maintsched.facts import Impact
 from maintsched.localtime import utc
 from maintsched.notices import TELLING, URGENT, Notice, NoticeKind, Round, Telling, Terms, Thread
-from maintsched.store.bulk import changing_insert, insert_rows
+from maintsched.store.bulk import changing_insert, execute_rows
 from maintsched.store.ledger import ACTION, NOTICE, ActionKind, ActionState, insert_new, known_keys
 from maintsched.store.rows import ThreadRow
 from maintsched.store.tables import in_chunks, table_of
 
 THREAD = table_of(ThreadRow)
+IN_DOUBT = ("uncertain", "assumed sent")
+"""Results of notices that may have been accepted."""
 TRIED_FOR = timedelta(days=5)
 """How long a notice without a window is tried."""
 
@@ -52,7 +54,7 @@ class StoredNotice:
         """Say whether the person was told, or may have been (law 10)."""
         if self.bounced_at is not None:
             return False
-        return self.state in (ActionState.DONE, ActionState.RUNNING) or self.result == "uncertain"
+        return self.state in (ActionState.DONE, ActionState.RUNNING) or self.result in IN_DOUBT
 
 
 def record(connection: Connection, rounds: Iterable[Round], now: datetime) -> list[str]:
@@ -64,8 +66,23 @@ def record(connection: Connection, rounds: Iterable[Round], now: datetime) -> li
     connection_rows = [_action_row(notice, now) for notice in new]
     insert_new(connection, ACTION, connection_rows)
     insert_new(connection, NOTICE, [_notice_row(notice) for notice in new])
+    again = _taken_up_again(connection, [notices[key] for key in known], now)
     _write_threads(connection, [each.thread for each in listed])
-    return [notice.key for notice in new]
+    return [notice.key for notice in new] + again
+
+
+def _taken_up_again(connection: Connection, notices: Collection[Notice], now: datetime) -> list[str]:
+    """Make notices ready that were withdrawn before anything was sent: their people are back. Return their keys."""
+    found: list[str] = []
+    for some in in_chunks(sorted(notice.key for notice in notices)):
+        untried = select(NOTICE.c.key).where(NOTICE.c.key.in_(some), NOTICE.c.result.is_(None))
+        mine = (ACTION.c.key.in_(untried), ACTION.c.state == ActionState.CANCELLED)
+        ready = update(ACTION).where(*mine).values(state=str(ActionState.READY), not_before=now, changed_at=now)
+        found.extend(connection.execute(ready.returning(ACTION.c.key)).scalars())
+    required = {notice.key for notice in notices if notice.required}
+    for some in in_chunks(sorted(required & set(found))):
+        connection.execute(update(NOTICE).where(NOTICE.c.key.in_(some)).values(required=True))
+    return sorted(found)
 
 
 def _action_row(notice: Notice, now: datetime) -> dict[str, Any]:
@@ -118,7 +135,7 @@ def _write_threads(connection: Connection, threads: list[Thread]) -> None:
     rows = {(thread.subject, thread.customer): _thread_row(thread) for thread in threads}
     changed = ("revision", "lead", "sequence", "kind", "terms")
     statement = changing_insert(THREAD, connection.dialect.name, ("subject", "customer"), changed)
-    insert_rows(connection, statement, list(rows.values()))
+    execute_rows(connection, statement, list(rows.values()))
 
 
 def _thread_row(thread: Thread) -> dict[str, Any]:
@@ -246,8 +263,10 @@ def read_tellings(connection: Connection, subjects: Collection[str]) -> dict[tup
         NOTICE.c.subject,
         NOTICE.c.customer,
         NOTICE.c.revision,
+        NOTICE.c.contact,
         NOTICE.c.required,
         NOTICE.c.instances,
+        NOTICE.c.deadline,
         NOTICE.c.accepted_at,
         NOTICE.c.delivered_at,
         NOTICE.c.bounced_at,
@@ -256,22 +275,38 @@ def read_tellings(connection: Connection, subjects: Collection[str]) -> dict[tup
     found: dict[tuple[str, str], list[Telling]] = defaultdict(list)
     for some in in_chunks(sorted(subjects)):
         rows = connection.execute(select(*columns).where(kinds, NOTICE.c.subject.in_(some)))
-        for subject, customer, revision, required, instances, accepted_at, delivered_at, bounced_at in rows:
+        for row in rows:
             telling = Telling(
-                revision=revision,
-                required=required,
-                instances=tuple(instances),
-                accepted_at=accepted_at,
-                delivered_at=delivered_at,
-                bounced=bounced_at is not None,
+                revision=row.revision,
+                contact=row.contact,
+                required=row.required,
+                instances=tuple(row.instances),
+                deadline=row.deadline,
+                accepted_at=row.accepted_at,
+                delivered_at=row.delivered_at,
+                bounced=row.bounced_at is not None,
             )
-            found[subject, customer].append(telling)
+            found[row.subject, row.customer].append(telling)
     return dict(found)
 
 
+def deadlines_of(
+    threads: Mapping[tuple[str, str], Thread], tellings: Mapping[tuple[str, str], Collection[Telling]]
+) -> dict[tuple[str, str], datetime]:
+    """Return until when customers had to be told, as it stood when they were: in the revision where proof begins."""
+    found = {}
+    for name, thread in threads.items():
+        stood = [each.deadline for each in tellings.get(name, ()) if each.revision == thread.lead and each.deadline]
+        if stood:
+            found[name] = min(stood)
+    return found
+
+
 def read_keys(connection: Connection, subjects: Collection[str]) -> set[str]:
-    """Return the keys of the notices of `subjects`."""
+    """Return the keys of the notices of `subjects`; of those that were withdrawn only what may have gone out before."""
     found: set[str] = set()
+    counts = or_(ACTION.c.state != ActionState.CANCELLED, NOTICE.c.result.is_not(None))
+    known = select(NOTICE.c.key).join(ACTION, ACTION.c.key == NOTICE.c.key).where(counts)
     for some in in_chunks(sorted(subjects)):
-        found.update(connection.execute(select(NOTICE.c.key).where(NOTICE.c.subject.in_(some))).scalars())
+        found.update(connection.execute(known.where(NOTICE.c.subject.in_(some))).scalars())
     return found

@@ -8,7 +8,7 @@ from sqlalchemy import Connection, delete, insert, select
 
 from maintsched.announcements import Announcement, WindowState
 from maintsched.errors import UnknownName
-from maintsched.facts import DeclaredWindow, Impact, WindowKind
+from maintsched.facts import AS_ANNOUNCED, DeclaredWindow, Impact, WindowKind
 from maintsched.spans import Span
 from maintsched.store.rows import WindowRow
 from maintsched.store.tables import facts_changed, table_of
@@ -16,8 +16,6 @@ from maintsched.version import Version
 from maintsched.windows import Window
 
 WINDOW = table_of(WindowRow)
-AS_ANNOUNCED = "as announced"
-"""Reason of a window of the rule that was announced: from then on it no longer follows the rule."""
 
 
 def read_announcements(connection: Connection, since: datetime | None = None) -> list[Announcement]:

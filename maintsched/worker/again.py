@@ -6,7 +6,6 @@ from typing import Any
 
 from sqlalchemy import delete, update
 
-from maintsched.due import instance_facts
 from maintsched.errors import ChangeRefused, InvalidValue, UnknownName
 from maintsched.facts import Impact
 from maintsched.fleet import instance_url
@@ -16,6 +15,7 @@ from maintsched.localtime import utc
 from maintsched.mail.compose import compose
 from maintsched.mail.letter import Composed
 from maintsched.notices import NoticeKind, Occasion, make_round, people
+from maintsched.rounds import instance_facts
 from maintsched.store.fleets import read_fleet
 from maintsched.store.ledger import ACTION, NOTICE, ActionState
 from maintsched.store.outbox import TRIED_FOR, StoredNotice, read_notices, read_threads, record
@@ -103,7 +103,7 @@ def _require_again(stored: StoredNotice, now: datetime) -> bool:
 
 def _forget_bounce(connection: Any, key: str) -> None:
     """Let a notice be told anew: what was accepted before has come back and proves nothing."""
-    blank = {"bounced_at": None, "accepted_at": None, "result": None}
+    blank = {"bounced_at": None, "accepted_at": None, "delivered_at": None, "result": None}
     connection.execute(update(NOTICE).where(NOTICE.c.key == key).values(**blank))
 
 

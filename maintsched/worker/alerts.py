@@ -26,6 +26,8 @@ class Alert:
     title: str
     lines: tuple[str, ...]
     way_out: str
+    about: str = ""
+    """Key of the notice whose result gave rise to it; only then it is told where that result is written."""
 
 
 def record_alerts(connection: Connection, contract: Contract, alerts: Iterable[Alert], now: datetime) -> list[str]:

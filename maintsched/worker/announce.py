@@ -19,12 +19,12 @@ from maintsched.announcements import (
     require_start,
 )
 from maintsched.contract import Contract
-from maintsched.due import instances_by_customer
-from maintsched.errors import ChangeRefused, UnknownName
+from maintsched.errors import ChangeRefused, InvalidValue, UnknownName
 from maintsched.facts import DeclaredWindow, WindowKind
 from maintsched.journal import PROVIDER, EntryKind, Event
 from maintsched.localtime import utc
 from maintsched.notices import KIND_OF_WINDOW, NoticeKind
+from maintsched.rounds import instances_by_customer
 from maintsched.spans import Span
 from maintsched.store.evidence import append
 from maintsched.store.windows import announced_by_rule, read_announcement, write_announcement
@@ -53,6 +53,9 @@ def announce(
     with _transaction(house, dry_run) as connection:
         scene = read_scene(connection, contract, now)
         _require_instances(scene, window)
+        if state is WindowState.TENTATIVE and window.kind is WindowKind.EMERGENCY:
+            expected = f"a confirmed window: emergencies are told at once (clause {contract.clauses.emergency})"
+            raise InvalidValue("state", expected=expected, found="a tentative one")
         _require_new(connection, window.id)
         require_start(contract, window, now, hurry=hurry)
         announcement = Announcement(
@@ -91,8 +94,7 @@ def choose(house: House, window: str, customer: str, number: int, *, now: dateti
             raise UnknownName("customer of the window", found=customer, known=known)
         taken = chosen(offered, number, mine)
         require_start(house.contract, taken.window, now, hurry=taken.hurry)
-        same = scene.announcement(taken.id)
-        kept = taken if same is None else _with_instances(taken, (*same.window.instances, *mine))
+        taken, kept = _beside_others(connection, taken, mine)
         write_announcement(connection, kept)
         rest = tuple(key for key in offered.window.instances if key not in mine)
         write_announcement(connection, _with_instances(offered, rest) if rest else cancelled(offered))
@@ -123,9 +125,12 @@ def move(
         previous = {"start": old.span.start.isoformat(), "end": old.span.end.isoformat()}
         significance = {"significance": str(change.significance), "reasons": list(change.reasons)}
         _write_down(connection, scene, EntryKind.WINDOW_MOVED, after, now, previous=previous, **significance)
-        done = tell_told(
-            connection, house, scene, after, NoticeKind.MOVED, now=now, renews=change.significant, previous=previous
-        )
+        if after.state is WindowState.TENTATIVE:  # another offer: it tells nobody of anything
+            done = tell(connection, house, scene, after, NoticeKind.TENTATIVE, now=now, revises=True)
+        else:
+            done = tell_told(
+                connection, house, scene, after, NoticeKind.MOVED, now=now, renews=change.significant, previous=previous
+            )
         return replace(done, change=change, previous=old.span)
 
 
@@ -182,6 +187,26 @@ def _known_window(connection: Connection, contract: Contract, scene: Scene, wind
         if found is not None:
             return announced_by_rule(found, now)
     return read_announcement(connection, window)
+
+
+def _beside_others(
+    connection: Connection, taken: Announcement, mine: tuple[str, ...]
+) -> tuple[Announcement, Announcement]:
+    """Return a chosen window as this customer's, and as it is stored beside those who chose the same.
+
+    A window of that name which was moved or cancelled since is left as it is: this choice then has a name of its own.
+    """
+    key = taken.window.key
+    for number in range(2, 1000):
+        try:
+            same = read_announcement(connection, taken.id)
+        except UnknownName:
+            return taken, taken
+        unchanged = same.state is WindowState.CONFIRMED and same.span == taken.span and same.origin == taken.origin
+        if unchanged:
+            return taken, _with_instances(same, (*same.window.instances, *mine))
+        taken = replace(taken, window=replace(taken.window, key=f"{key}-{number}"))
+    raise ChangeRefused(taken.id, expected="a name that is free", found="none")
 
 
 def _with_instances(announcement: Announcement, instances: tuple[str, ...]) -> Announcement:

@@ -1,26 +1,29 @@
 """Reads delivery reports: a permanent bounce revokes the proof of a notice, and the operator is told (clause 2.4.3)."""
 
+import json
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from hashlib import sha256
 from pathlib import Path
+from typing import Any
 
 from sqlalchemy import Connection, select, update
 
 from maintsched.errors import StoreError
-from maintsched.journal import EntryKind, Event
+from maintsched.journal import EntryKind, Event, instant_text
 from maintsched.localtime import utc
 from maintsched.mail.bounces import Action, Bounce, read_bounce, read_maildir
 from maintsched.mail.compose import envelope_id, message_id
 from maintsched.notices import TELLING
-from maintsched.store.evidence import append
-from maintsched.store.ledger import NOTICE
+from maintsched.store.evidence import JOURNAL, append
+from maintsched.store.ledger import NOTICE, ActionKind, record_done
 from maintsched.store.outbox import StoredNotice, read_notices
-from maintsched.store.tables import facts_changed
+from maintsched.store.tables import LAST_PASS, facts_changed, read_meta, write_meta
 from maintsched.worker.alerts import Alert, record_alerts
 from maintsched.worker.house import House
 from maintsched.worker.perform import evidence_events, suppress, without_address
-from maintsched.worker.post import read_addressees, suppression
+from maintsched.worker.post import Addressee, read_addressees, suppression
 
 REPORTED_WITHIN = timedelta(days=30)
 """How long after its acceptance a notice may come back."""
@@ -78,27 +81,34 @@ def take_report(house: House, raw: bytes, *, source: str, now: datetime) -> Read
     if bounce is None:
         return Read(source=source, bounce=None)
     with house.store.writing() as connection:
+        if not record_done(connection, ActionKind.REPORT, [f"report/{sha256(raw).hexdigest()}"], now):
+            return Read(source=source, bounce=bounce)  # the same report again
         key = _notice_of(connection, bounce, house.config.provider.domain, now)
         if key is None:
             return Read(source=source, bounce=bounce)
         (stored,) = read_notices(connection, keys={key})
         if bounce.action is Action.DELIVERED and stored.delivered_at is None:
             _delivered(connection, stored, bounce, now)
-        revoked = bounce.permanent and stored.bounced_at is None
+        # Failed is final, whatever the reason; only a permanent one speaks against the address (RFC 3464, 2.3.3).
+        revoked = bounce.failed and stored.bounced_at is None and stored.accepted_at is not None
         if revoked:
             _bounced(connection, house, stored, bounce, now)
     return Read(source=source, bounce=bounce, notice=key, revoked=revoked)
 
 
 def _notice_of(connection: Connection, bounce: Bounce, domain: str, now: datetime) -> str | None:
-    """Return the key of the notice that a report is about; reports name it by a hash of its key."""
+    """Return the key of the notice that a report is about; reports name it by a hash of its key.
+
+    The envelope id counts: it comes back from the conversation. The returned mail, whose words anybody may have
+    changed, is only looked at where no notice has that id.
+    """
     sent = select(NOTICE.c.key).where(
         NOTICE.c.result.is_not(None), NOTICE.c.stamp > utc(now) - REPORTED_WITHIN - timedelta(days=62)
     )
-    for key in connection.execute(sent).scalars():
-        if bounce.envid == envelope_id(key) or (bounce.message_id and bounce.message_id == message_id(key, domain)):
-            return str(key)
-    return None
+    keys = [str(key) for key in connection.execute(sent).scalars()]
+    by_envelope = (key for key in keys if bounce.envid == envelope_id(key))
+    by_message = (key for key in keys if bounce.message_id and bounce.message_id == message_id(key, domain))
+    return next(by_envelope, None) or next(by_message, None)
 
 
 def _delivered(connection: Connection, stored: StoredNotice, bounce: Bounce, now: datetime) -> None:
@@ -106,6 +116,24 @@ def _delivered(connection: Connection, stored: StoredNotice, bounce: Bounce, now
     data = {"status": bounce.status}
     append(connection, evidence_events(stored, EntryKind.NOTICE_DELIVERED, now, data))
     facts_changed(connection)
+
+
+def _same_address(connection: Connection, stored: StoredNotice, addressee: Addressee) -> bool:
+    """Say whether the address is still the one that the notice went to: a corrected one has done nothing wrong."""
+    accepted = select(JOURNAL.c.data).where(
+        JOURNAL.c.subject == stored.notice.subject, JOURNAL.c.kind == str(EntryKind.NOTICE_ACCEPTED)
+    )
+    found = (json.loads(data) for data in connection.execute(accepted.order_by(JOURNAL.c.at.desc())).scalars())
+    last: dict[str, Any] = next((each for each in found if each.get("notice") == stored.key), {})
+    return bool(last.get("address") == addressee.address_hash)
+
+
+def _look_back_to(connection: Connection, stored: StoredNotice) -> None:
+    """Let the next pass plan from before the notice's window, which may have begun: its proof is another one now."""
+    window, last = stored.notice.facts.get("window"), read_meta(connection, LAST_PASS)
+    if window and last:
+        begin = utc(datetime.fromisoformat(window["start"])) - timedelta(seconds=1)
+        write_meta(connection, LAST_PASS, instant_text(min(begin, datetime.fromisoformat(last))))
 
 
 def _bounced(connection: Connection, house: House, stored: StoredNotice, bounce: Bounce, now: datetime) -> None:
@@ -118,9 +146,11 @@ def _bounced(connection: Connection, house: House, stored: StoredNotice, bounce:
     data = {"status": bounce.status, "diagnostic": bounce.diagnostic}
     events: Iterable[Event] = evidence_events(stored, EntryKind.NOTICE_BOUNCED, now, data)
     append(connection, events)
-    if addressee is not None and not addressee.customer.startswith("_"):
+    known = addressee is not None and not addressee.customer.startswith("_")
+    if addressee is not None and known and bounce.permanent and _same_address(connection, stored, addressee):
         suppress(connection, suppression(addressee, now, f"bounced: {bounce.status} {bounce.diagnostic}"))
     facts_changed(connection)
+    _look_back_to(connection, stored)
     consequence = (
         "its proof is revoked: the window is classified again" if notice.kind in TELLING else "it is not known"
     )

@@ -146,10 +146,11 @@ def _announced(house: House, connection: Connection, window: str) -> Announcemen
 
 
 def _with_told(house: House, connection: Connection, announcements: Iterable[Announcement]) -> list[dict[str, Any]]:
-    listed, contract, owners = list(announcements), house.contract, read_fleet(connection).owners
+    listed, contract, fleet = list(announcements), house.contract, read_fleet(connection)
+    owners = fleet.owners
     subjects = {each.thread for each in listed}
     threads, tellings = read_threads(connection, subjects), read_tellings(connection, subjects)
-    told = told_by_instance(contract, listed, threads, tellings)
+    told = told_by_instance(contract, fleet, listed, threads, tellings)
     known_anyway = told_by_contract(contract, owners, listed)
     others = {each.thread for each in listed if each.state is not WindowState.CONFIRMED}
     heard = _by_subject(read_notices(connection, subjects=others))

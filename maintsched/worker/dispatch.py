@@ -18,7 +18,7 @@ from maintsched.localtime import utc
 from maintsched.mail.outcomes import Outcome, Outgoing
 from maintsched.store.ledger import claim, renew
 from maintsched.worker.house import House
-from maintsched.worker.perform import Marking, Prepared, note, prepare, unsendable, write_marks
+from maintsched.worker.perform import Fate, Marking, Prepared, note, prepare, unsendable, write_marks
 
 MARK_COUNT = 20
 MARK_SECONDS = 0.2
@@ -32,7 +32,7 @@ class Delivered:
     """What a pass did with the notices that were due."""
 
     results: Counter[str] = field(default_factory=Counter)
-    """How many had which result; `unsendable` were not tried."""
+    """How many had which result, or which fate where they were not sent."""
     problems: list[str] = field(default_factory=list)
     """What an operator has to look at, one line each."""
 
@@ -100,7 +100,7 @@ class LocalDispatch:
                 )
             if not keys:
                 return
-            for prepared in prepare(self._house, keys):
+            for prepared in prepare(self._house, keys, now=now):
                 if prepared.composed is None:
                     self._set_aside(prepared)
                 elif self._refusal is None:
@@ -109,14 +109,16 @@ class LocalDispatch:
 
     def _set_aside(self, prepared: Prepared) -> None:
         unsendable(self._marking, prepared, now=self._house.clock())
-        self._delivered.results["unsendable"] += 1
-        if prepared.addressee is not None:
+        self._delivered.results[str(prepared.fate)] += 1
+        if prepared.fate not in (Fate.OVERTAKEN, Fate.GONE):
             self._delivered.problems.append(f"{prepared.stored.key}: {prepared.problem}")
 
     def _note(self, outcome: Outcome) -> None:
         prepared = self._taken.pop(outcome.key)
+        before = self._marking.given_up
         note(self._house, self._marking, prepared, outcome, now=self._house.clock())
         self._delivered.results[str(outcome.result)] += 1
+        self._delivered.results["given_up"] += self._marking.given_up - before
         if outcome.hint is not None or outcome.result == "refused":
             reply = f"{outcome.code} {outcome.reply}" if outcome.code else outcome.reply
             problem = f"{outcome.server}: {outcome.hint or outcome.result}: {reply}"

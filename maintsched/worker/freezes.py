@@ -152,14 +152,20 @@ def covered(fleet: Fleet, freeze: Freeze) -> list[str]:
 
 def freeze_events(fleet: Fleet, freeze: Freeze, kind: EntryKind, now: datetime, **more: Any) -> list[Event]:
     """Return what the journal says of a freeze, for each instance that it covers, or the provider if there is none."""
-    data: Mapping[str, Any] = {
+    common: Mapping[str, Any] = {
         "start": instant_text(freeze.start),
         "end": instant_text(freeze.end),
         "reason": freeze.reason,
         "classes": [str(each) for each in freeze.classes],
-        "customers": list(freeze.customers),
-        "instances": list(freeze.instances),
         **more,
     }
-    chains = covered(fleet, freeze) or [PROVIDER]
-    return [Event(chain=each, at=now, kind=kind, subject=f"freeze/{freeze.key}", data=data) for each in chains]
+    events = []
+    for chain in covered(fleet, freeze) or [PROVIDER]:
+        owner = fleet.owners.get(chain)
+        mine = {each.key for each in owner.instances} if owner else set()  # no customer reads of another's
+        scope = {
+            "customers": [each for each in freeze.customers if owner and each == owner.key],
+            "instances": [each for each in freeze.instances if each in mine],
+        }
+        events.append(Event(chain=chain, at=now, kind=kind, subject=f"freeze/{freeze.key}", data={**common, **scope}))
+    return events

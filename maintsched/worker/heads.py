@@ -209,6 +209,8 @@ def _locked(path: Path) -> Iterator[int]:
                 _sync_folder(path.parent)
             yield descriptor
             return
+        except OSError as error:
+            raise _refused(path, None, "room to write it and a sound disk", error.strerror or "an error") from error
         finally:
             os.close(descriptor)
 

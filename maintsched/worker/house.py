@@ -9,7 +9,7 @@ from sqlalchemy import Connection
 
 from maintsched.announcements import Announcement
 from maintsched.contract import Contract
-from maintsched.due import Known, deferral_subject
+from maintsched.ends import deferral_subject
 from maintsched.facts import Facts, Outage
 from maintsched.fleet import Fleet
 from maintsched.fleetdiff import facts_of
@@ -18,6 +18,7 @@ from maintsched.localtime import utc
 from maintsched.mail.outcomes import Mailer
 from maintsched.mail.templates import Templates
 from maintsched.proof import Told, declared_windows, told_by_contract, told_by_instance
+from maintsched.rounds import Known
 from maintsched.store.declared import (
     KeptOutage,
     freezes_in_force,
@@ -29,9 +30,10 @@ from maintsched.store.declared import (
     read_track_switches,
 )
 from maintsched.store.engine import Store, open_store
+from maintsched.store.evidence import begun_at
 from maintsched.store.fleets import read_fleet
 from maintsched.store.ledger import ActionKind, known_of_kind
-from maintsched.store.outbox import read_keys, read_tellings, read_threads
+from maintsched.store.outbox import deadlines_of, read_keys, read_tellings, read_threads
 from maintsched.store.windows import read_announcements
 
 LOOKBACK = timedelta(days=62)
@@ -100,8 +102,9 @@ def read_scene(connection: Connection, contract: Contract, now: datetime) -> Sce
     deferrals = tuple(each for each in read_deferrals(connection) if each.instance in fleet.owners)
     subjects = {each.thread for each in announcements} | {each.id for each in announcements}
     threads = read_threads(connection, subjects)
+    tellings = read_tellings(connection, subjects)
     told = {
-        **told_by_instance(contract, announcements, threads, read_tellings(connection, subjects)),
+        **told_by_instance(contract, fleet, announcements, threads, tellings),
         **told_by_contract(contract, fleet.owners, announcements),
     }
     others = {deferral_subject(each.instance, each.release) for each in deferrals}
@@ -110,7 +113,7 @@ def read_scene(connection: Connection, contract: Contract, now: datetime) -> Sce
     facts = facts_of(
         fleet,
         Facts(
-            windows=declared_windows(fleet, announcements, told),
+            windows=declared_windows(contract, fleet, announcements, told),
             releases=read_releases(connection),
             deferrals=deferrals,
             freezes=freezes_in_force(read_freezes(connection)),
@@ -125,6 +128,10 @@ def read_scene(connection: Connection, contract: Contract, now: datetime) -> Sce
         told=told,
         breaches=frozenset(known_of_kind(connection, ActionKind.BREACH)),
         subjects={each.id: each.thread for each in announcements if each.origin is not None},
+        deadlines=deadlines_of(threads, tellings),
+        hurry={each.id: each.hurry for each in announcements if each.hurry},
+        silent=frozenset(each.id for each in announcements if not each.mailed),
+        since=begun_at(connection),
     )
     return Scene(fleet=fleet, facts=facts, announcements=announcements, told=told, known=known, outages=outages)
 

@@ -5,13 +5,13 @@ from datetime import datetime
 
 from sqlalchemy import Connection
 
-from maintsched.due import instance_facts
 from maintsched.errors import ChangeRefused, InvalidValue, UnknownName
 from maintsched.facts import Impact, Outage
 from maintsched.grammar import require_text
 from maintsched.journal import EntryKind, Event, instant_text
 from maintsched.localtime import utc
 from maintsched.notices import NoticeKind, Occasion, make_round, people
+from maintsched.rounds import instance_facts
 from maintsched.store.declared import KeptOutage, read_outages, write_outage
 from maintsched.store.evidence import append
 from maintsched.store.outbox import read_threads, record

@@ -4,27 +4,38 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
+from enum import StrEnum
 from typing import Any
 
 from sqlalchemy import Connection, delete, insert
 
 from maintsched.errors import MaintschedError
-from maintsched.journal import PROVIDER, EntryKind, Event
+from maintsched.journal import PROVIDER, EntryKind, Event, instant_text
 from maintsched.localtime import utc
 from maintsched.mail.compose import compose
 from maintsched.mail.letter import Composed
 from maintsched.mail.outcomes import Outcome, Outgoing, Result, Step
-from maintsched.notices import NoticeKind
+from maintsched.notices import NoticeKind, Thread
 from maintsched.readings import NoticeProof
 from maintsched.store.evidence import append
 from maintsched.store.ledger import ActionState, Marked, mark
-from maintsched.store.outbox import StoredNotice, read_notices
+from maintsched.store.outbox import IN_DOUBT, StoredNotice, read_notices, read_threads
 from maintsched.worker.alerts import Alert, record_alerts
 from maintsched.worker.house import House
 from maintsched.worker.post import SUPPRESSION, Addressee, first_notices, letter_of, read_addressees, suppression
 
 UNSENDABLE = timedelta(minutes=15)
 """How long a notice that cannot be composed waits for somebody to mend what is wrong."""
+
+
+class Fate(StrEnum):
+    """What becomes of a claimed notice that is not sent."""
+
+    OVERTAKEN = "overtaken"  # a later revision of the same thread is known: cancelled
+    GONE = "gone"  # the person left or was erased: cancelled, and required no longer
+    EXPIRED = "expired"  # its time is over: given up
+    SUPPRESSED = "suppressed"  # the address was refused for good before: given up
+    BROKEN = "broken"  # it cannot be composed: tried again, once somebody has mended what is wrong
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,6 +45,8 @@ class Prepared:
     stored: StoredNotice
     addressee: Addressee | None = None
     composed: Composed | None = None
+    fate: "Fate | None" = None
+    """What becomes of it where it is not sent."""
     problem: str = ""
     receipt: bool = False
     """Whether a report of delivery is asked for, because only that proves anything (`notice.proof` = delivered)."""
@@ -53,14 +66,15 @@ class Prepared:
         )
 
 
-def prepare(house: House, keys: list[str]) -> list[Prepared]:
+def prepare(house: House, keys: list[str], *, now: datetime) -> list[Prepared]:
     """Compose claimed notices. One that cannot be composed does not keep the others back."""
     with house.store.reading() as connection:
         stored = read_notices(connection, keys=keys)
         people = {(each.notice.customer, each.notice.contact) for each in stored}
         addressees = read_addressees(connection, house.config, people)
         first = first_notices(connection, [each.notice for each in stored])
-    return [_prepared(house, each, addressees, first) for each in stored]
+        threads = read_threads(connection, {each.notice.subject for each in stored})
+    return [_prepared(house, each, addressees, first, threads, now) for each in stored]
 
 
 def _prepared(
@@ -68,20 +82,30 @@ def _prepared(
     stored: StoredNotice,
     addressees: Mapping[tuple[str, str], Addressee],
     first: Mapping[tuple[str, str, str], str],
+    threads: Mapping[tuple[str, str], Thread],
+    now: datetime,
 ) -> Prepared:
     notice = stored.notice
     addressee = addressees.get((notice.customer, notice.contact))
+    thread = threads.get((notice.subject, notice.customer))
+    if thread is not None and thread.revision > notice.revision:
+        why = f"overtaken by revision {thread.revision}"
+        return Prepared(stored=stored, addressee=addressee, fate=Fate.OVERTAKEN, problem=why)
     if addressee is None:
-        return Prepared(stored=stored, problem="there is no such contact any more")
+        return Prepared(stored=stored, fate=Fate.GONE, problem="there is no such contact any more")
+    if stored.give_up_at is not None and utc(now) >= utc(stored.give_up_at):
+        why = f"not accepted until {instant_text(stored.give_up_at)}"
+        return Prepared(stored=stored, addressee=addressee, fate=Fate.EXPIRED, problem=why)
     if addressee.suppressed is not None:
-        return Prepared(stored=stored, addressee=addressee, problem=f"suppressed: {addressee.suppressed}")
+        why = f"suppressed: {addressee.suppressed}"
+        return Prepared(stored=stored, addressee=addressee, fate=Fate.SUPPRESSED, problem=why)
     origin = first.get((notice.subject, notice.customer, notice.contact))
     try:
         letter = letter_of(house.contract, house.config, stored, addressee, origin)
         receipt = house.contract.notice.proof is NoticeProof.DELIVERED
         return Prepared(stored=stored, addressee=addressee, composed=compose(letter, house.templates), receipt=receipt)
     except MaintschedError as error:
-        return Prepared(stored=stored, addressee=addressee, problem=str(error))
+        return Prepared(stored=stored, addressee=addressee, fate=Fate.BROKEN, problem=str(error))
 
 
 @dataclass(kw_only=True)
@@ -92,6 +116,8 @@ class Marking:
     events: dict[str, list[Event]] = field(default_factory=dict)
     alerts: list[Alert] = field(default_factory=list)
     suppressed: dict[str, dict[str, Any]] = field(default_factory=dict)
+    given_up: int = 0
+    """Notices that will not be tried any more although nobody accepted them."""
 
 
 def write_marks(house: House, marking: Marking, *, owner: str, now: datetime) -> set[str]:
@@ -102,7 +128,7 @@ def write_marks(house: House, marking: Marking, *, owner: str, now: datetime) ->
         for key, row in marking.suppressed.items():
             if key in held:
                 suppress(connection, row)
-        record_alerts(connection, house.contract, [each for each in marking.alerts if each.key in held], now)
+        record_alerts(connection, house.contract, [each for each in marking.alerts if each.about in held], now)
     return held
 
 
@@ -114,27 +140,32 @@ def suppress(connection: Connection, row: dict[str, Any]) -> None:
 
 
 def unsendable(marking: Marking, prepared: Prepared, *, now: datetime) -> None:
-    """Note a notice that was not tried: nobody to send it to any more, a suppressed address, a broken template."""
-    stored = prepared.stored
-    gone = prepared.addressee is None
-    suppressed = prepared.addressee is not None and prepared.addressee.suppressed is not None
-    over = stored.give_up_at is not None and utc(now) >= utc(stored.give_up_at)
-    state = ActionState.CANCELLED if gone else ActionState.FAILED if suppressed or over else ActionState.READY
-    kept: dict[str, Any] = {"result": "suppressed"} if suppressed else {"required": False} if gone else {}
-    at = utc(now) + UNSENDABLE
-    marking.marked.append(Marked(key=stored.key, state=state, not_before=at, counts=False, kept=kept))
-    if gone:
-        marking.events[stored.key] = _events(prepared, EntryKind.NOTICE_WITHDRAWN, now, {"why": prepared.problem})
+    """Note a notice that was not sent, by its fate."""
+    stored, fate, why = prepared.stored, prepared.fate, prepared.problem
+    if fate in (Fate.OVERTAKEN, Fate.GONE):
+        kept: dict[str, Any] = {"required": False} if fate is Fate.GONE else {}
+        state = ActionState.CANCELLED
+        marking.marked.append(Marked(key=stored.key, state=state, not_before=now, counts=False, kept=kept))
+        marking.events[stored.key] = _events(prepared, EntryKind.NOTICE_WITHDRAWN, now, {"why": why})
+    elif fate is Fate.BROKEN:
+        at = utc(now) + UNSENDABLE
+        marking.marked.append(Marked(key=stored.key, state=ActionState.READY, not_before=at, counts=False))
+        way_out = "Mend what is wrong; the notice is tried again by itself."
+        marking.alerts.append(_alert(prepared, "A notice cannot be composed", why, way_out=way_out))
     else:
-        marking.alerts.append(
-            Alert(
-                key=stored.key,
-                subject=f"notice/{stored.notice.subject}",
-                title="A notice cannot be sent",
-                lines=(stored.key, prepared.problem),
-                way_out="Mend what is wrong; the notice is tried again by itself, or with `maintsched notice resend`.",
-            )
-        )
+        kept = {"result": "suppressed"} if fate is Fate.SUPPRESSED else {}
+        _give_up(marking, prepared, now, kept=kept, data={"why": why}, reason=why)
+
+
+def _give_up(
+    marking: Marking, prepared: Prepared, now: datetime, *, kept: dict[str, Any], data: Mapping[str, Any], reason: str
+) -> None:
+    """Note that a notice is tried no more: in the journal, and to the operator, who may still tell its reader."""
+    stored = prepared.stored
+    marking.marked.append(Marked(key=stored.key, state=ActionState.FAILED, not_before=now, kept=kept))
+    marking.events.setdefault(stored.key, []).extend(_events(prepared, EntryKind.NOTICE_EXPIRED, now, data))
+    marking.alerts.append(_alert(prepared, "A notice was given up", reason))
+    marking.given_up += 1
 
 
 def note(house: House, marking: Marking, prepared: Prepared, outcome: Outcome, *, now: datetime) -> None:
@@ -158,6 +189,8 @@ def note(house: House, marking: Marking, prepared: Prepared, outcome: Outcome, *
 
 def without_address(words: str, address: str) -> str:
     """Return the words of a server without the recipient's address, in whatever case it stands there."""
+    if "@" not in words:
+        return words
     return re.sub(re.escape(address), "<recipient>", words, flags=re.IGNORECASE)
 
 
@@ -192,36 +225,30 @@ def _refused(marking: Marking, prepared: Prepared, outcome: Outcome, now: dateti
 
 
 def _deferred(house: House, marking: Marking, prepared: Prepared, outcome: Outcome, now: datetime) -> None:
-    stored = prepared.stored
-    if stored.give_up_at is not None and utc(now) >= utc(stored.give_up_at):
-        _expired(marking, prepared, outcome, now)
-        return
-    marking.marked.append(
-        Marked(
-            key=stored.key,
-            state=ActionState.READY,
-            not_before=next_try(house, stored, now),
-            counts=outcome.hint is None,
-            kept=_kept(prepared, outcome),
-        )
-    )
+    kept = _kept(prepared, outcome)
+    if prepared.stored.result in IN_DOUBT:
+        kept["result"] = prepared.stored.result  # an earlier copy may have been accepted
+    _again_or_never(house, marking, prepared, outcome, kept, now)
 
 
 def _uncertain(house: House, marking: Marking, prepared: Prepared, outcome: Outcome, now: datetime) -> None:
-    stored = prepared.stored
-    over = stored.give_up_at is not None and utc(now) >= utc(stored.give_up_at)
-    state = ActionState.FAILED if over else ActionState.READY
-    at = next_try(house, stored, now)
-    marking.marked.append(Marked(key=stored.key, state=state, not_before=at, kept=_kept(prepared, outcome)))
-    marking.events[stored.key] = _events(prepared, EntryKind.NOTICE_UNCERTAIN, now, _evidence(prepared, outcome))
-
-
-def _expired(marking: Marking, prepared: Prepared, outcome: Outcome, now: datetime) -> None:
-    kept = _kept(prepared, outcome)
-    marking.marked.append(Marked(key=prepared.stored.key, state=ActionState.FAILED, not_before=now, kept=kept))
     evidence = _evidence(prepared, outcome)
-    marking.events[prepared.stored.key] = _events(prepared, EntryKind.NOTICE_EXPIRED, now, evidence)
-    marking.alerts.append(_alert(prepared, "A notice was given up", _reply(outcome)))
+    marking.events[prepared.stored.key] = _events(prepared, EntryKind.NOTICE_UNCERTAIN, now, evidence)
+    _again_or_never(house, marking, prepared, outcome, _kept(prepared, outcome), now)
+
+
+def _again_or_never(
+    house: House, marking: Marking, prepared: Prepared, outcome: Outcome, kept: dict[str, Any], now: datetime
+) -> None:
+    """Let a notice be tried again after a while; where its time is over meanwhile, give it up."""
+    stored = prepared.stored
+    if stored.give_up_at is not None and utc(now) >= utc(stored.give_up_at):
+        evidence = _evidence(prepared, outcome)
+        _give_up(marking, prepared, now, kept=kept, data=evidence, reason=_reply(outcome))
+        return
+    counts = outcome.hint is None
+    at = next_try(house, stored, now)
+    marking.marked.append(Marked(key=stored.key, state=ActionState.READY, not_before=at, counts=counts, kept=kept))
 
 
 def next_try(house: House, stored: StoredNotice, now: datetime) -> datetime:
@@ -235,14 +262,18 @@ def next_try(house: House, stored: StoredNotice, now: datetime) -> datetime:
     return utc(now) + timedelta(seconds=max(1, int(wait.total_seconds())))
 
 
-def _alert(prepared: Prepared, title: str, reply: str) -> Alert:
-    notice = prepared.stored.notice
+CORRECT = "Correct the address with `maintsched fleet sync`, then `maintsched notice resend KEY`."
+
+
+def _alert(prepared: Prepared, title: str, reply: str, *, way_out: str = CORRECT) -> Alert:
+    stored, notice = prepared.stored, prepared.stored.notice
     return Alert(
-        key=prepared.stored.key,
+        key=f"{stored.key}#{stored.attempt}",
+        about=stored.key,
         subject=f"notice/{notice.subject}/{notice.customer}",
         title=title,
         lines=(prepared.stored.key, f"contact {notice.contact} of {notice.customer}", reply),
-        way_out="Correct the address with `maintsched fleet sync`, then `maintsched notice resend KEY`.",
+        way_out=way_out,
     )
 
 

@@ -11,7 +11,7 @@ from maintsched.availability import Availability, availability, month_span
 from maintsched.contract import Contract
 from maintsched.errors import UnknownName, printable
 from maintsched.facts import Maintenance
-from maintsched.fleet import Customer, Instance
+from maintsched.fleet import Customer, Fleet, Instance
 from maintsched.intake.config import ProviderConfig
 from maintsched.journal import PROVIDER, START, Entry, Fault, Head, first_fault
 from maintsched.localtime import utc
@@ -33,7 +33,7 @@ from maintsched.report.casefile import (
 from maintsched.spans import Span
 from maintsched.store.declared import read_outages
 from maintsched.store.engine import Store
-from maintsched.store.evidence import JOURNAL, entry_from_row, heads
+from maintsched.store.evidence import JOURNAL, begun_at, entry_from_row, heads
 from maintsched.store.fleets import read_fleet
 from maintsched.store.outbox import StoredNotice, read_notices, read_tellings, read_threads
 from maintsched.store.windows import read_announcements
@@ -206,8 +206,8 @@ def read_case(
             span=span,
             now=now,
             announcements=announcements,
-            told=_told(connection, contract, instance, announcements),
-            begins_at=_begins_at(connection),
+            told=_told(connection, contract, fleet, instance, announcements),
+            begins_at=begun_at(connection),
             entries=tuple(sorted((*shared, *entries), key=lambda each: utc(each.at))),
         )
         windows = tuple(sorted(_windows(connection, facts), key=lambda each: utc(each.start)))
@@ -260,12 +260,6 @@ def _case(
     )
 
 
-def _begins_at(connection: Connection) -> datetime | None:
-    """Return when the journal began: the provider's chain is begun with the database."""
-    first = select(JOURNAL.c.at).where(JOURNAL.c.chain == PROVIDER, JOURNAL.c.seq == 1)
-    return connection.execute(first).scalar_one_or_none()
-
-
 def _subscription(facts: _Facts) -> Span | None:
     """Return the part of the month that the instance was subscribed for."""
     return None if facts.instance is None else subscribed(facts.contract, facts.instance, facts.month)
@@ -287,11 +281,17 @@ def _shared(
     return tuple(each for each in mine if not each.data.get("instances")), check.fault
 
 
-def _told(connection: Connection, contract: Contract, instance: str, announcements: Collection[Announcement]) -> Told:
+def _told(
+    connection: Connection,
+    contract: Contract,
+    fleet: Fleet,
+    instance: str,
+    announcements: Collection[Announcement],
+) -> Told:
     subjects = {each.thread for each in announcements}
     threads, tellings = read_threads(connection, subjects), read_tellings(connection, subjects)
     return {
-        **told_by_instance(contract, announcements, threads, tellings),
+        **told_by_instance(contract, fleet, announcements, threads, tellings),
         **told_by_contract(contract, (instance,), announcements),
     }
 

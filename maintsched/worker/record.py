@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from hashlib import sha256
 
 from sqlalchemy import Connection
@@ -52,7 +52,9 @@ def record_due(house: House, *, now: datetime) -> Recorded:
         rounds = (*found.rounds, *report_rounds(connection, house.contract, scene, now=now))
         recorded = _write(connection, house.contract, found, rounds, now, scene.known.subjects)
         mark = _mark(house.contract, house.config.worker.horizon_months, connection)
-        moments = [at for at in (next_due(plan, scene.fleet, now=now), next_report(house.contract, now)) if at]
+        moments = [
+            at for at in (next_due(plan, scene.fleet, scene.known, now=now), next_report(house.contract, now)) if at
+        ]
         moments.append(utc(now) + (utc(plan.span.end) - utc(now)) / 2)  # the horizon moves on by itself
         write_meta(connection, PLANNED, f"{mark} {instant_text(min(moments, key=utc))}")
         write_meta(connection, LAST_PASS, instant_text(now))
@@ -66,10 +68,16 @@ def _mark(contract: Contract, horizon_months: int, connection: Connection) -> st
 
 
 def nothing_new(house: House, connection: Connection, now: datetime) -> bool:
-    """Say whether contract, facts and horizon are those of the last plan, and nothing new can be due since."""
+    """Say whether contract, facts and horizon are those of the last plan, and nothing new can be due since.
+
+    After a clock that was ahead nothing is taken for granted: what that pass found may not have come yet.
+    """
     mark = _mark(house.contract, house.config.worker.horizon_months, connection)
+    last = read_meta(connection, LAST_PASS)
     kept = (read_meta(connection, PLANNED) or " ").partition(" ")
-    return kept[0] == mark and bool(kept[2]) and utc(now) < datetime.fromisoformat(kept[2])
+    if kept[0] != mark or not kept[2] or not last:
+        return False
+    return datetime.fromisoformat(last) <= utc(now) < datetime.fromisoformat(kept[2])
 
 
 def plan_ahead(house: House, connection: Connection, scene: Scene, now: datetime) -> Plan:
@@ -86,10 +94,11 @@ def plan_ahead(house: House, connection: Connection, scene: Scene, now: datetime
 
 
 def horizon(house: House, since: datetime, now: datetime) -> Span:
-    """Return the time that a pass plans for."""
-    zone = house.contract.zone
+    """Return the time that a pass plans for: as configured, and never less than the reminders of a month need."""
+    contract, zone = house.contract, house.contract.zone
     ahead = Period(months=house.config.worker.horizon_months)
-    end = ahead.after_instant(now, zone, house.contract.clock_change).at
+    needed = timedelta(days=contract.monthly.reminder.days + 31) + contract.notice.margin
+    end = max(ahead.after_instant(now, zone, contract.clock_change).at, utc(now) + needed, key=utc).astimezone(zone)
     return Span(start=since.astimezone(zone), end=end)
 
 
@@ -105,8 +114,8 @@ def _write(
     keys = record(connection, rounds, now)
     breaches = {breach.key: breach for breach in found.breaches}
     new = [breaches[key] for key in record_done(connection, ActionKind.BREACH, breaches, now)]
-    for breach in new:
-        mark_late(connection, subjects.get(breach.window, breach.window), breach.customer)
+    for subject, customer in {(subjects.get(breach.window, breach.window), breach.customer) for breach in new}:
+        mark_late(connection, subject, customer)
     append(connection, [event for breach in new for event in _evidence(breach, now)])
     record_alerts(connection, contract, [_alert(breach) for breach in new], now)
     return Recorded(notices=tuple(keys), breaches=tuple(breach.key for breach in new))
@@ -121,19 +130,16 @@ def _evidence(breach: Breach, now: datetime) -> list[Event]:
         "clause": breach.clause,
         "told_at": instant_text(breach.told_at) if breach.told_at else None,
     }
-    return [
-        Event(chain=instance, at=now, kind=EntryKind.BREACH, subject=breach.window, data=data)
-        for instance in breach.instances
-    ]
+    return [Event(chain=breach.instance, at=now, kind=EntryKind.BREACH, subject=breach.window, data=data)]
 
 
 def _alert(breach: Breach) -> Alert:
     told = f"told at {instant_text(breach.told_at)}" if breach.told_at else "not told yet"
-    due_at, instances = instant_text(breach.deadline), ", ".join(breach.instances)
+    due_at = instant_text(breach.deadline)
     return Alert(
         key=breach.key,
         subject=f"breach/{breach.window}",
         title=f"A notice of {breach.window} is late",
-        lines=(f"{breach.customer}: {instances}: due {due_at}, {told} (clause {breach.clause})",),
+        lines=(f"{breach.customer}: {breach.instance}: due {due_at}, {told} (clause {breach.clause})",),
         way_out=f"Move {breach.window} with `maintsched window move`, or let it take place as unplanned.",
     )

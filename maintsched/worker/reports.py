@@ -4,20 +4,21 @@ from collections.abc import Iterator
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection
 
 from maintsched.availability import Availability, availability, month_span
 from maintsched.contract import Contract
 from maintsched.fleet import Customer, Instance, active_span
-from maintsched.journal import PROVIDER
 from maintsched.localtime import Elapsed, Period, start_of_day, utc
 from maintsched.notices import NoticeKind, Occasion, Round, make_round, people
 from maintsched.proof import maintenance_of
 from maintsched.spans import Span
-from maintsched.store.evidence import JOURNAL
 from maintsched.store.outbox import read_threads
 from maintsched.support import support_hours
 from maintsched.worker.house import Scene
+
+MONTHS_BACK = 2
+"""Months whose reports are still made: of older ones the scene holds no proof."""
 
 
 def last_month(contract: Contract, now: datetime) -> str:
@@ -43,15 +44,19 @@ def next_report(contract: Contract, now: datetime) -> datetime:
 
 
 def report_rounds(connection: Connection, contract: Contract, scene: Scene, *, now: datetime) -> Iterator[Round]:
-    """Return the reports of the last month that are due and were not made yet."""
+    """Return the reports that are due and were not made yet, of the last month and of those that passes missed."""
     month = last_month(contract, now)
-    if utc(now) < utc(report_due(contract, month)):
-        return
+    for _ in range(MONTHS_BACK):
+        span = month_span(contract, month)
+        begun = scene.known.since is None or utc(scene.known.since) < utc(span.end)
+        if begun and utc(now) >= utc(report_due(contract, month)):
+            yield from _rounds_of(connection, contract, scene, month, now)
+        month = last_month(contract, span.start)
+
+
+def _rounds_of(connection: Connection, contract: Contract, scene: Scene, month: str, now: datetime) -> Iterator[Round]:
     subject = f"month/{month}"
     threads = read_threads(connection, {subject})
-    since = _known_since(connection)
-    if since is not None and utc(since) >= utc(month_span(contract, month).end):
-        return  # nobody watched over that month yet: nothing can be said about it
     for customer in scene.fleet.customers:
         who = people(contract, customer, NoticeKind.AVAILABILITY_REPORT)
         if not who or (subject, customer.key) in threads:
@@ -76,12 +81,6 @@ def report_rounds(connection: Connection, contract: Contract, scene: Scene, *, n
                 kind=NoticeKind.AVAILABILITY_REPORT, subject=subject, facts=facts, now=now, not_before=now
             )
             yield make_round(occasion, customer.key, who, None)
-
-
-def _known_since(connection: Connection) -> datetime | None:
-    """Return when the journal of the provider began: of the time before, the database knows nothing."""
-    first = select(JOURNAL.c.at).where(JOURNAL.c.chain == PROVIDER, JOURNAL.c.seq == 1)
-    return connection.execute(first).scalar_one_or_none()
 
 
 def _reported(contract: Contract, customer: Customer, month: str) -> list[Instance]:

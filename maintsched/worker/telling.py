@@ -10,12 +10,12 @@ from sqlalchemy import Connection
 from maintsched.announcements import Announcement, Change, WindowState
 from maintsched.contract import Contract
 from maintsched.deadlines import notice_deadline
-from maintsched.due import customer_occasion, instances_by_customer, window_occasion, work_of
 from maintsched.facts import WindowKind
 from maintsched.journal import EntryKind, Event
 from maintsched.localtime import utc
 from maintsched.notices import KIND_OF_WINDOW, NoticeKind, Occasion, Recipient, Round, make_round, people
 from maintsched.plan import make_plan
+from maintsched.rounds import customer_occasion, instances_by_customer, window_occasion, work_of
 from maintsched.spans import Span
 from maintsched.store.evidence import append
 from maintsched.store.ledger import withdraw
@@ -60,9 +60,6 @@ def occasion_of(
     )
     if announcement.hurry:
         occasion = replace(occasion, facts={**occasion.facts, "hurry": announcement.hurry})
-    if announcement.by_rule:
-        told = {**occasion.facts["window"], "reason": ""}
-        occasion = replace(occasion, facts={**occasion.facts, "window": told})
     return replace(occasion, subject=announcement.thread)
 
 
@@ -75,24 +72,27 @@ def tell(
     *,
     now: datetime,
     renews: bool = False,
+    revises: bool = False,
 ) -> Done:
     """Tell everybody who is concerned; notices of the same thread that have not gone out yet are withdrawn."""
     contract = house.contract
     occasion = replace(
-        _offer(contract, occasion_of(contract, announcement, kind, now), announcement), revises=renews, renews=renews
+        _offer(contract, occasion_of(contract, announcement, kind, now), announcement),
+        revises=revises or renews,
+        renews=renews,
     )
-    rounds, unreachable, gone = [], [], []
+    rounds, unreachable = [], []
     work = _work(contract, scene, announcement, now)
-    for customer, instances in instances_by_customer(scene.fleet, announcement.window.instances).items():
+    concerned = instances_by_customer(scene.fleet, announcement.window.instances or scene.fleet.owners)
+    known = [key for key in concerned if (announcement.thread, key) in scene.known.threads]
+    gone = withdraw(connection, announcement.thread, known, now)
+    for customer, instances in concerned.items():
         thread = scene.known.threads.get((announcement.thread, customer))
-        if thread is not None:
-            gone.extend(withdraw(connection, announcement.thread, customer, now))
         who = people(contract, scene.fleet.customer(customer), kind)
         if not any(each.required for each in who):
             unreachable.append(customer)
-        if who:
-            mine = customer_occasion(contract, occasion, scene.fleet.customer(customer), instances, work)
-            rounds.append(make_round(mine, customer, who, thread))
+        mine = customer_occasion(contract, occasion, scene.fleet.customer(customer), instances, work)
+        rounds.append(make_round(mine, customer, who, thread))  # also to nobody: what they knew holds no longer
     return _stored(connection, announcement, rounds, now, occasion, unreachable=unreachable, gone=gone)
 
 
@@ -139,32 +139,29 @@ def tell_told(
     contract, subject = house.contract, announcement.thread
     occasion = replace(occasion_of(contract, announcement, kind, now, **facts), revises=True, renews=renews)
     rounds: list[Round] = []
-    gone: list[str] = []
-    for customer, stored in _by_customer(read_notices(connection, subjects={subject})).items():
-        told = {each.notice.contact for each in stored if each.maybe_told}
-        gone.extend(withdraw(connection, subject, customer, now))
-        if customer not in {each.key for each in scene.fleet.customers}:
-            continue
+    unreachable: list[str] = []
+    living = {each.key for each in scene.fleet.customers}
+    concerned = {
+        customer: (stored, instances)
+        for customer, stored in _by_customer(read_notices(connection, subjects={subject})).items()
+        if customer in living and (instances := _instances_of(scene, announcement, customer, stored))
+    }
+    gone = withdraw(connection, subject, concerned, now)
+    for customer, (stored, instances) in concerned.items():
         owner = scene.fleet.customer(customer)
-        living = {each.key for each in owner.contacts}
-        who = [Recipient(contact, _was_required(stored, contact)) for contact in sorted(told & living)]
-        anew = () if kind is NoticeKind.CANCELLED else people(contract, owner, kind)
-        fresh = [each for each in anew if each.contact not in told]
+        told = {each.notice.contact for each in stored if each.maybe_told} & {each.key for each in owner.contacts}
+        anew = people(contract, owner, KIND_OF_WINDOW[announcement.window.kind])
+        required = {each.contact for each in anew if each.required}
+        who = [Recipient(contact, contact in required or _was_required(stored, contact)) for contact in sorted(told)]
+        fresh = [] if kind is NoticeKind.CANCELLED else [each for each in anew if each.contact not in told]
+        if kind is not NoticeKind.CANCELLED and not any(each.required for each in (*who, *fresh)):
+            unreachable.append(customer)
+        mine = customer_occasion(contract, occasion, owner, instances, {})
+        first = KIND_OF_WINDOW[announcement.window.kind]
+        kinds = {each.contact: first for each in fresh}
         thread = scene.known.threads.get((subject, customer))
-        instances = _instances_of(scene, announcement, customer, stored)
-        if (who or (fresh and stored)) and instances:
-            mine = customer_occasion(contract, occasion, owner, instances, {})
-            first = _first_kind(announcement)
-            kinds = {each.contact: first for each in fresh}
-            rounds.append(make_round(mine, customer, [*who, *fresh], thread, kinds=kinds))
-    return _stored(connection, announcement, rounds, now, occasion, unreachable=[], gone=gone)
-
-
-def _first_kind(announcement: Announcement) -> NoticeKind:
-    """Return the kind that tells of a window for the first time."""
-    if announcement.state is WindowState.TENTATIVE:
-        return NoticeKind.TENTATIVE
-    return KIND_OF_WINDOW[announcement.window.kind]
+        rounds.append(make_round(mine, customer, [*who, *fresh], thread, kinds=kinds))
+    return _stored(connection, announcement, rounds, now, occasion, unreachable=unreachable, gone=gone)
 
 
 def _instances_of(
@@ -173,7 +170,7 @@ def _instances_of(
     """Return the customer's instances that its people were told of, as far as they still exist."""
     named = {key for each in stored for key in each.instances}
     mine = instances_by_customer(scene.fleet, sorted(named)).get(customer, [])
-    wanted = announcement.window.instances
+    wanted = frozenset(announcement.window.instances)
     return [key for key in mine if not wanted or key in wanted]
 
 

@@ -7,7 +7,7 @@ from datetime import datetime
 from enum import IntEnum
 from typing import Any
 
-from maintsched.errors import printable
+from maintsched.errors import MaintschedError, printable
 from maintsched.journal import instant_text
 from maintsched.store.evidence import count_entries
 from maintsched.store.ledger import due_count
@@ -26,6 +26,8 @@ from maintsched.worker.watch import (
     warn_of_margins,
 )
 
+LOOKED_AT = ("refused", "given_up", "expired", "suppressed", "broken")
+"""Results and fates that an operator has to look at."""
 ROUNDS_MAX = 5
 """How often a pass looks for notices that arose from sending others, such as alerts."""
 
@@ -50,7 +52,7 @@ class TickReport:
     hold: Hold | None = None
     """Set where nothing is sent, because the database seems to be an older copy."""
     faults: list[str] = field(default_factory=list)
-    """Where the journal is behind what was written before."""
+    """What is wrong with the house itself: reports that cannot be read, a journal that is behind its heads."""
     waiting: int = 0
     """Notices that were due and are not done."""
 
@@ -58,7 +60,7 @@ class TickReport:
     def exit_code(self) -> ExitCode:
         """The exit code of the pass."""
         looked_at = (self.recorded.breaches, self.bounces, self.faults, self.hold)
-        if any(looked_at) or self.results["refused"] or self.results["unsendable"]:
+        if any(looked_at) or any(self.results[name] for name in LOOKED_AT):
             return ExitCode.OPERATOR
         if self.results["deferred"] or self.results["uncertain"] or self.waiting:
             return ExitCode.AGAIN
@@ -102,7 +104,10 @@ async def tick(house: House, *, now: datetime, watcher: Callable[[Delivered], No
         report.recorded = Recorded(planned=False)
         _beat(house, report, now=now)
         return report
-    report.bounces = len(read_bounces(house, now=now))
+    try:
+        report.bounces = len(read_bounces(house, now=now))
+    except MaintschedError as error:  # what cannot be read must not keep mails from going out
+        report.faults.append(str(error))
     report.recorded = record_due(house, now=now)
     await deliver(house, report, watcher)
     warn_of_margins(house, now=now)
@@ -139,7 +144,7 @@ def _look_back(house: House, report: TickReport, *, now: datetime) -> None:
     with house.store.reading() as connection:
         report.waiting = due_count(connection, now)
     report.problems.extend(f"promise broken: {key}" for key in report.recorded.breaches)
-    report.faults = keep_the_heads(house, now=now)
+    report.faults += keep_the_heads(house, now=now)
     report.problems.extend(report.faults)
     _beat(house, report, now=now)
 

@@ -124,7 +124,7 @@ def leave_heartbeat(house: House, beat: Heartbeat) -> None:
 
 def replace_file(path: Path, text: str) -> None:
     """Write a file so that a reader sees the old or the new one, never a half."""
-    beside = path.with_name(f".{path.name}.new")
+    beside = path.with_name(f".{path.name}.{os.getpid()}.new")  # several passes at once are allowed
     try:
         beside.unlink(missing_ok=True)
         with os.fdopen(os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600), "w") as file:
