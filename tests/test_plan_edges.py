@@ -1,0 +1,160 @@
+"""Plans where their questions have an edge: whom a window is for, from when to when, and what makes instances alike."""
+
+from datetime import date, time, timedelta
+from typing import Any
+
+import pytest
+
+import maintsched as ms
+from maintsched.conflicts import longest_backup_gap
+from maintsched.releases import track_at
+from tests.worlds import TICK, contract, local
+
+AT = local("2026-12-01T17:00")
+DECEMBER = ms.Span(start=local("2026-12-01T00:00"), end=local("2027-01-01T00:00"))
+MIDNIGHT = contract(monthly={"time": "00:00:00"})
+EVA = ms.Contact(key="eva", name="Eva", email="eva@acme.example", roles=("system_responsible",))
+
+
+def version(text: str) -> ms.Version:
+    return ms.Version.parse(text)
+
+
+def release(text: str, kind: str = "minor") -> ms.Release:
+    return ms.Release(
+        version=version(text), change_class=ms.ChangeClass(kind), available_at=local("2026-11-01T00:00"), tracks=()
+    )
+
+
+def instance(key: str = "a1", **fields: Any) -> ms.Instance:
+    base: dict[str, Any] = {"host": f"{key}.example", "wave": 1, "versions": {"intrexx": version("12.0.0")}}
+    return ms.Instance(key=key, **base | fields)
+
+
+def customer(*instances: ms.Instance, key: str = "acme") -> ms.Customer:
+    return ms.Customer(
+        key=key, name=key, language=ms.Language.DE, package="premium", contacts=(EVA,), instances=instances
+    )
+
+
+def critical(**fields: Any) -> ms.DeclaredWindow:
+    base: dict[str, Any] = {"key": "w", "start": AT - timedelta(hours=12), "duration": ms.Elapsed(hours=2)}
+    return ms.DeclaredWindow(**{"kind": ms.WindowKind.CRITICAL, "reason": "fair"} | base | fields)
+
+
+def freeze(key: str = "f", **fields: Any) -> ms.Freeze:
+    return ms.Freeze(**{"key": key, "start": DECEMBER.start, "end": DECEMBER.end, "reason": "fair", **fields})
+
+
+def plan(
+    *customers: ms.Customer, terms: ms.Contract | None = None, only: tuple[str, ...] | None = None, **facts: Any
+) -> ms.Plan:
+    return ms.make_plan(terms or contract(), ms.Fleet(customers=customers), ms.Facts(**facts), DECEMBER, only=only)
+
+
+def installed(made: ms.Plan) -> list[tuple[str, str, str]]:
+    """Say which instance gets which release in which window."""
+    return [(each.window.id, row.instance, row.release) for each in made.windows for row in each.work if row.release]
+
+
+def test_an_instance_is_on_its_new_track_from_the_instant_of_the_switch():
+    switch = ms.TrackSwitch(instance="a1", track="steady", at=AT)
+    on_silent = instance(track="silent")
+    assert track_at(contract(), on_silent, (switch,), AT) == "steady"
+    assert track_at(contract(), on_silent, (switch,), AT - TICK) == "silent"
+    assert track_at(contract(), on_silent, (switch,), AT + timedelta(days=400)) == "steady"
+
+
+@pytest.mark.parametrize(
+    ("fields", "planned"),
+    [
+        ({"starts_on": date(2026, 12, 1)}, ["a1"]),
+        ({"starts_on": date(2026, 12, 2)}, []),
+        ({"ends_on": date(2026, 11, 30)}, []),
+        ({"ends_on": date(2026, 12, 1)}, ["a1"]),
+    ],
+    ids=str,
+)
+def test_a_window_at_midnight_is_for_a_subscription_that_starts_with_the_day_and_for_none_that_ends_with_it(
+    fields, planned
+):
+    (window,) = plan(customer(instance(**fields)), terms=MIDNIGHT).windows
+    assert window.window.start == local("2026-12-01T00:00")
+    assert list(window.instances) == planned
+
+
+def test_of_two_freezes_the_same_one_is_named_whichever_was_entered_first():
+    freezes = (freeze("a"), freeze("b"))
+    for entered in (freezes, freezes[::-1]):
+        (window,) = plan(customer(instance()), releases=(release("12.0.1"),), freezes=entered).windows
+        (assignment,) = window.assignments
+        assert [held.freeze for held in assignment.held_back] == ["b"]
+        assert [each.message.split()[1] for each in window.conflicts] == ["a", "b"]
+
+
+@pytest.mark.parametrize("scope", [{"instances": ("a1",)}, {"customers": ("acme",)}], ids=str)
+def test_a_freeze_of_one_instance_or_customer_holds_back_nothing_of_another(scope):
+    customers = customer(instance("a1")), customer(instance("b1"), key="beta")
+    made = plan(*customers, releases=(release("12.0.1"),), freezes=(freeze(**scope),))
+    assert installed(made) == [("monthly/2026-12", "b1", "12.0.1")]
+
+
+def test_a_window_declared_for_one_instance_installs_nothing_on_another():
+    named = critical(instances=("a1",), releases=(version("12.0.1"),))
+    made = plan(customer(instance("a1"), instance("a2")), releases=(release("12.0.1"),), windows=(named,))
+    assert installed(made) == [("critical/w", "a1", "12.0.1"), ("monthly/2026-12", "a2", "12.0.1")]
+
+
+def test_a_window_that_names_an_instance_without_consent_installs_nothing_on_it():
+    named = critical(instances=("a1",), releases=(version("12.0.1"),))
+    made = plan(customer(instance(managed=False)), releases=(release("12.0.1"),), windows=(named,))
+    assert installed(made) == []
+    consent = ms.Consent(instance="a1", given_by="Eva", given_at=named.start)
+    agreed = plan(
+        customer(instance(managed=False)), releases=(release("12.0.1"),), windows=(named,), consents=(consent,)
+    )
+    assert installed(agreed) == [("critical/w", "a1", "12.0.1")]
+
+
+def test_instances_of_two_customers_share_their_work_unless_a_freeze_names_one_of_the_customers():
+    customers = customer(instance("a1")), customer(instance("b1"), key="beta")
+    (shared,) = plan(*customers, freezes=(freeze(),)).windows
+    assert [each.instances for each in shared.assignments] == [("a1", "b1")]
+    (apart,) = plan(*customers, freezes=(freeze(customers=("beta",)),)).windows
+    assert [each.instances for each in apart.assignments] == [("a1",), ("b1",)]
+
+
+def test_a_plan_of_the_second_instance_of_a_customer_is_for_it():
+    (window,) = plan(customer(instance("a1"), instance("a2")), only=("a2",)).windows
+    assert list(window.instances) == ["a2"]
+
+
+def test_what_is_installed_decides_for_each_instance_alone():
+    current = instance("a2", versions={"intrexx": version("12.0.1")})
+    made = plan(customer(instance("a1"), current, instance("a3", versions={})), releases=(release("12.0.1"),))
+    assert installed(made) == [("monthly/2026-12", "a1", "12.0.1"), ("monthly/2026-12", "a3", "12.0.1")]
+
+
+# --- conflicts --------------------------------------------------------------------------------------------------------
+
+
+def test_two_backups_four_hundred_days_ahead_are_compared_and_later_ones_are_not():
+    yearly = ms.BackupRule(times=(time(2),), rule=ms.Rule.parse("FREQ=YEARLY;BYMONTH=1;BYMONTHDAY=1"))
+    new_year = date(2027, 1, 1)
+    assert longest_backup_gap(yearly, new_year - timedelta(days=400)) == timedelta(days=365)
+    assert longest_backup_gap(yearly, new_year - timedelta(days=401)) is None
+
+
+def test_a_late_announcement_and_a_missed_deadline_name_the_instances_of_the_window():
+    named = critical(instances=("a1",), announced_at=AT - timedelta(hours=83))
+    both = customer(instance("a1"), instance("a2"))
+    assert [each.instances for each in plan(both, windows=(named,)).windows[0].conflicts] == [("a1",)]
+    moved = critical(kind="monthly", key="2026-12", start=AT, instances=("a1",), announced_at=AT - timedelta(days=4))
+    found = [each.conflicts for each in plan(both, windows=(moved,)).windows]
+    assert [(each.kind, each.instances) for conflicts in found for each in conflicts] == [("deadline_past", ("a1",))]
+
+
+def test_a_freeze_over_an_instance_that_nothing_touches_is_shown_and_holds_nothing_back():
+    made = plan(customer(instance(managed=False)), releases=(release("12.0.1"),), freezes=(freeze(),))
+    assert [(each.kind, each.instances) for each in made.all_conflicts] == [("freeze_over_window", ("a1",))]
+    assert "held back" not in next(made.all_conflicts).message
