@@ -65,6 +65,21 @@ def test_an_instance_is_on_its_new_track_from_the_instant_of_the_switch():
     assert track_at(contract(), on_silent, (switch,), AT + timedelta(days=400)) == "steady"
 
 
+def test_of_several_switches_the_last_one_counts_whichever_was_recorded_first():
+    switches = (
+        ms.TrackSwitch(instance="a1", track="silent", at=AT),
+        ms.TrackSwitch(instance="a1", track="steady", at=AT - TICK),
+    )
+    for recorded in (switches, switches[::-1]):
+        assert track_at(contract(), instance(), recorded, AT) == "silent"
+        assert track_at(contract(), instance(), recorded, AT - TICK) == "steady"
+
+
+def test_of_two_switches_at_one_instant_the_same_one_counts_whichever_was_recorded_first():
+    switches = tuple(ms.TrackSwitch(instance="a1", track=track, at=AT) for track in ("silent", "steady"))
+    assert {track_at(contract(), instance(), each, AT) for each in (switches, switches[::-1])} == {"steady"}
+
+
 @pytest.mark.parametrize(
     ("fields", "planned"),
     [
