@@ -160,6 +160,14 @@ def test_two_backups_four_hundred_days_ahead_are_compared_and_later_ones_are_not
     assert longest_backup_gap(yearly, new_year - timedelta(days=401)) is None
 
 
+def test_a_backup_as_old_as_is_allowed_is_not_younger_and_so_too_old():
+    mondays = ms.BackupRule(times=(time(17),), rule=ms.Rule.parse("FREQ=WEEKLY;BYDAY=MO"))
+    (window,) = plan(customer(instance(backup=mondays))).windows
+    (conflict,) = window.conflicts
+    assert conflict.kind == "backup_too_old"
+    assert "by the declared rule it is 24 h old" in conflict.message
+
+
 def test_a_late_announcement_and_a_missed_deadline_name_the_instances_of_the_window():
     named = critical(instances=("a1",), announced_at=AT - timedelta(hours=83))
     both = customer(instance("a1"), instance("a2"))
