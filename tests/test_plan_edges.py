@@ -1,5 +1,6 @@
 """Plans where their questions have an edge: whom a window is for, from when to when, and what makes instances alike."""
 
+from dataclasses import replace
 from datetime import date, time, timedelta
 from typing import Any
 
@@ -181,3 +182,45 @@ def test_a_freeze_over_an_instance_that_nothing_touches_is_shown_and_holds_nothi
     made = plan(customer(instance(managed=False)), releases=(release("12.0.1"),), freezes=(freeze(),))
     assert [(each.kind, each.instances) for each in made.all_conflicts] == [("freeze_over_window", ("a1",))]
     assert "held back" not in next(made.all_conflicts).message
+
+
+def kinds(made: ms.Plan) -> list[tuple[str, tuple[str, ...]]]:
+    return [(str(each.kind), each.instances) for each in made.all_conflicts]
+
+
+def test_what_stays_out_of_one_instance_is_shown_though_another_may_not_be_touched():
+    named = critical(instances=("a1", "a2"), releases=(version("12.0.1"),))
+    both = customer(instance("a1", managed=False), instance("a2"))
+    made = plan(both, releases=(release("12.0.1"),), windows=(named,), freezes=(freeze(instances=("a2",)),))
+    assert ("release_held_back", ("a2",)) in kinds(made)
+
+
+def test_a_deferral_that_ends_as_its_release_could_go_in_has_no_effect_and_says_when_that_is():
+    deferral = ms.Deferral(instance="a1", release=version("12.1.0"), until=local("2026-11-03T17:00"))
+    (conflict,) = plan(customer(instance()), releases=(release("12.1.0", "major"),), deferrals=(deferral,)).conflicts
+    assert conflict.kind == "deferral_without_effect"
+    assert conflict.message == "it ends before 2026-11-03 17:00 CET, when the release could go in: withdraw it"
+
+
+def test_a_deferral_has_no_effect_where_its_instance_has_left_the_track_by_its_end():
+    deferral = ms.Deferral(instance="a1", release=version("12.1.0"), until=AT + timedelta(days=60))
+    major = replace(release("12.1.0", "major"), tracks=("silent",))
+    switch = ms.TrackSwitch(instance="a1", track="steady", at=deferral.until)
+    left = plan(customer(instance()), releases=(major,), deferrals=(deferral,), track_switches=(switch,))
+    assert kinds(left) == [("deferral_without_effect", ("a1",))]
+    later = replace(switch, at=deferral.until + TICK)
+    assert kinds(plan(customer(instance()), releases=(major,), deferrals=(deferral,), track_switches=(later,))) == []
+
+
+def test_a_customer_who_cannot_be_told_is_shown_for_the_instances_that_are_planned():
+    nobody = replace(customer(instance("a1"), instance("a2")), contacts=())
+    assert kinds(plan(nobody, only=("a2",))) == [("no_contact", ("a2",))]
+    assert kinds(plan(nobody)) == [("no_contact", ("a1", "a2"))]
+    assert kinds(plan(nobody, customer(instance("b1"), key="beta"), only=("b1",))) == []
+
+
+def test_a_backup_rule_is_looked_at_from_the_day_that_it_is_in_the_contract_s_zone():
+    two = ms.BackupRule(times=(time(2),), rule=ms.Rule.parse("FREQ=DAILY;UNTIL=20261202"))
+    afternoon = local("2026-12-01T18:00")  # in New Zealand the next day has begun
+    fleet, span = ms.Fleet(customers=(customer(instance(backup=two)),)), ms.Span(start=afternoon, end=DECEMBER.end)
+    assert kinds(ms.make_plan(contract(), fleet, ms.Facts(), span)) == []
