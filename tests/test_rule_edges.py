@@ -71,3 +71,61 @@ def test_the_anchor_and_the_last_day_of_a_rule_are_dates_of_it(text):
     inside = Recurrence(rule=ms.Rule.parse(text + ";UNTIL=20261130"), anchor=date(2026, 1, 7)).dates(2026)
     assert date(2026, 1, 6) not in inside
     assert date(2026, 12, 1) not in inside
+
+
+ANCHOR = date(2024, 2, 29)  # a Thursday
+
+
+def days_from_anchor(year: int) -> list[date]:
+    return [day for month in range(1, 13) for day in days_of(year, month) if day >= ANCHOR]
+
+
+@pytest.mark.parametrize("interval", [1, 2, 3, 5, 12])
+@pytest.mark.parametrize("year", [2023, 2024, 2025, 2028, 2031])
+def test_intervals_are_counted_from_the_anchor_through_every_year(interval, year):
+    monday = ANCHOR - timedelta(days=ANCHOR.weekday())
+    days = days_from_anchor(year)
+    expected = {
+        "FREQ=DAILY": [day for day in days if (day - ANCHOR).days % interval == 0],
+        "FREQ=WEEKLY": [d for d in days if d.weekday() == 3 and (d - monday).days // 7 % interval == 0],
+        "FREQ=WEEKLY;BYDAY=MO,SU": [
+            d for d in days if d.weekday() in (0, 6) and (d - monday).days // 7 % interval == 0
+        ],
+        "FREQ=MONTHLY;BYMONTHDAY=15": [
+            d for d in days if d.day == 15 and ((d.year - 2024) * 12 + d.month - 2) % interval == 0
+        ],
+        "FREQ=YEARLY;BYMONTH=3;BYMONTHDAY=1": [
+            d for d in days if (d.month, d.day) == (3, 1) and (d.year - 2024) % interval == 0
+        ],
+    }
+    for text, dates in expected.items():
+        rule = ms.Rule.parse(f"{text};INTERVAL={interval}")
+        assert list(Recurrence(rule=rule, anchor=ANCHOR).dates(year)) == dates, text
+
+
+def test_a_yearly_rule_without_months_means_every_month():
+    days = [day for month in range(1, 13) for day in days_of(2026, month)]
+    for text, wanted in (
+        ("FREQ=YEARLY;BYDAY=MO", [day for day in days if day.weekday() == 0]),
+        ("FREQ=YEARLY;BYMONTHDAY=15", [day for day in days if day.day == 15]),
+        ("FREQ=YEARLY;BYMONTHDAY=13;BYDAY=FR", [day for day in days if day.day == 13 and day.weekday() == 4]),
+    ):
+        assert list(Recurrence(rule=ms.Rule.parse(text), anchor=date(2020, 1, 1)).dates(2026)) == wanted, text
+
+
+def test_what_a_rule_leaves_open_is_taken_from_its_anchor():
+    assert Recurrence(rule=ms.Rule.parse("FREQ=YEARLY"), anchor=date(2026, 5, 17)).dates(2028) == (date(2028, 5, 17),)
+    monthly = Recurrence(rule=ms.Rule.parse("FREQ=MONTHLY"), anchor=date(2026, 5, 17)).dates(2028)
+    assert monthly == tuple(date(2028, month, 17) for month in range(1, 13))
+    in_march = Recurrence(rule=ms.Rule.parse("FREQ=YEARLY;BYMONTH=3"), anchor=date(2026, 5, 17)).dates(2028)
+    assert in_march == (date(2028, 3, 17),)
+
+
+@pytest.mark.parametrize("count", [1, 2, 13, 500])
+def test_a_counted_rule_gives_so_many_dates_and_knows_the_last(count):
+    rule = ms.Rule.parse(f"FREQ=MONTHLY;BYDAY=1TU;COUNT={count}")
+    recurrence = Recurrence(rule=rule, anchor=date(2026, 1, 1))
+    dates = [day for year in range(2026, 2201) for day in recurrence.dates(year)]
+    assert len(dates) == count
+    assert recurrence.last_date == dates[-1]
+    assert [day.month for day in dates[:13]] == [*range(1, 13), 1][:count]
