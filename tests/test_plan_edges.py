@@ -224,3 +224,58 @@ def test_a_backup_rule_is_looked_at_from_the_day_that_it_is_in_the_contract_s_zo
     afternoon = local("2026-12-01T18:00")  # in New Zealand the next day has begun
     fleet, span = ms.Fleet(customers=(customer(instance(backup=two)),)), ms.Span(start=afternoon, end=DECEMBER.end)
     assert kinds(ms.make_plan(contract(), fleet, ms.Facts(), span)) == []
+
+
+# --- the plan itself --------------------------------------------------------------------------------------------------
+
+
+def test_a_plan_of_the_last_afternoon_of_the_last_known_year_can_be_made():
+    span = ms.Span(start=local("2100-12-31T13:00"), end=local("2100-12-31T20:00"))
+    assert ms.make_plan(contract(), ms.Fleet(), ms.Facts(), span).windows == ()
+
+
+def test_a_window_that_starts_now_shows_its_work_and_the_plan_says_when_now_was():
+    fleet, facts = ms.Fleet(customers=(customer(instance()),)), ms.Facts(releases=(release("12.0.1"),))
+    made = ms.make_plan(contract(), fleet, facts, DECEMBER, now=AT)
+    assert made.now == AT
+    assert installed(made) == [("monthly/2026-12", "a1", "12.0.1")]
+    assert installed(ms.make_plan(contract(), fleet, facts, DECEMBER, now=AT + TICK)) == []
+
+
+def test_the_deferrals_of_a_plan_are_those_of_its_instances_in_order_whichever_was_entered_first():
+    both = customer(instance("a1"), instance("a2"))
+    deferrals = tuple(
+        ms.Deferral(instance=key, release=version("12.1.0"), until=AT + timedelta(days=60)) for key in ("a1", "a2")
+    )
+    facts: dict[str, Any] = {"releases": (release("12.1.0", "major"),)}
+    for entered in (deferrals, deferrals[::-1]):
+        made = plan(both, deferrals=entered, **facts)
+        assert [each.deferral.instance for each in made.deferrals] == ["a1", "a2"]
+    alone = plan(both, deferrals=deferrals, only=("a2",), **facts)
+    assert [each.deferral.instance for each in alone.deferrals] == ["a2"]
+
+
+def test_a_freeze_of_the_customer_keeps_a_deferred_release_out_longer():
+    deferral = ms.Deferral(instance="a1", release=version("12.1.0"), until=local("2026-12-01T00:00"))
+    made = plan(
+        customer(instance()),
+        releases=(release("12.1.0", "major"),),
+        deferrals=(deferral,),
+        freezes=(freeze(customers=("acme",)),),
+    )
+    assert [each.window.id for each in made.deferrals if each.window] == ["monthly/2027-01"]
+
+
+def test_the_cancelled_windows_of_a_plan_are_those_of_its_instances_by_start_and_id():
+    late = critical(key="late", start=AT + timedelta(days=2), cancelled=True)
+    second = critical(key="b", start=AT, cancelled=True, instances=("a2",))
+    first = critical(key="a", start=AT, cancelled=True, instances=("a1",))
+    held = critical(key="held", start=AT + timedelta(days=3), instances=("a1",))
+    both = customer(instance("a1"), instance("a2"))
+    for entered in ((late, second, first, held), (held, first, second, late)):
+        made = plan(both, windows=entered)
+        assert [each.key for each in made.cancelled] == ["a", "b", "late"]
+        assert [each.key for each in plan(both, windows=entered, only=("a1",)).cancelled] == ["a", "late"]
+        assert [each.key for each in plan(both, windows=entered, only=("a2",)).cancelled] == ["b", "late"]
+    before = critical(key="before", start=DECEMBER.start - TICK, cancelled=True)
+    assert plan(both, windows=(before,)).cancelled == ()
