@@ -1,6 +1,7 @@
 """Public holidays at the edges of what the library knows: years, codes and languages."""
 
 from datetime import date
+from typing import Any
 
 import pytest
 
@@ -36,7 +37,7 @@ def test_a_country_has_one_code():
 
 
 def test_holidays_are_named_in_the_language_of_the_calendar_else_in_that_of_the_country():
-    def name(**fields: str) -> str | None:
+    def name(**fields: Any) -> str | None:
         return HolidayCalendar(country="DE", **fields).name(CHRISTMAS)
 
     assert name() == name(language="de") == "Erster Weihnachtstag"
@@ -49,3 +50,17 @@ def test_the_holidays_of_a_year_come_in_order_and_only_of_that_year():
     assert {day.year for day in days} == {2026}
     assert date(2026, 1, 6) in days  # of the subdivision, not of the country
     assert date(2026, 1, 6) not in HolidayCalendar(country="DE").of_year(2026)
+
+
+def test_a_refused_year_is_named_with_the_subdivision_and_the_years_that_are_known():
+    with pytest.raises(ms.HolidaysUnknown, match="public holidays of ES-CT in 2007 cannot be known") as refused:
+        HolidayCalendar(country="ES", subdivision="CT").of_year(2007)
+    assert refused.value.region == "ES-CT"
+    for year in (1999, 2101):
+        with pytest.raises(ms.HolidaysUnknown, match=f"of DE in {year} cannot be known: .* from 2000 to 2100;"):
+            HolidayCalendar(country="DE").require_year(year)
+
+
+def test_a_subdivision_may_bear_a_name():
+    assert HolidayCalendar(country="DE", subdivision="Augsburg").region == "DE-Augsburg"
+    assert date(2026, 8, 8) in HolidayCalendar(country="DE", subdivision="Augsburg").of_year(2026)
