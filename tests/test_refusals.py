@@ -581,3 +581,7 @@ def test_a_region_or_language_that_the_holidays_library_lacks_is_refused_with_th
     assert (refused.value.what, refused.value.field) == (what, field)
     assert refused.value.found in ("XX", "xx")
     assert known in refused.value.known
+
+
+def test_a_window_may_end_seven_days_after_its_start():
+    assert window(duration=None, end=AT + timedelta(days=7)).span.elapsed == timedelta(days=7)
