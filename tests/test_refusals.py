@@ -585,3 +585,10 @@ def test_a_region_or_language_that_the_holidays_library_lacks_is_refused_with_th
 
 def test_a_window_may_end_seven_days_after_its_start():
     assert window(duration=None, end=AT + timedelta(days=7)).span.elapsed == timedelta(days=7)
+
+
+def test_thirty_days_of_a_period_count_as_a_month_of_the_ten_years_it_may_last():
+    assert changed("deferral", max="119 months 30 days").max == ms.Period(months=119, days=30)
+    assert changed("deferral", max="120 months").max == ms.Period(months=120)
+    with pytest.raises(ms.InvalidValue, match="up to 120 months"):
+        changed("deferral", max="119 months 31 days")
