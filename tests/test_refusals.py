@@ -592,3 +592,36 @@ def test_thirty_days_of_a_period_count_as_a_month_of_the_ten_years_it_may_last()
     assert changed("deferral", max="120 months").max == ms.Period(months=120)
     with pytest.raises(ms.InvalidValue, match="up to 120 months"):
         changed("deferral", max="119 months 31 days")
+
+
+@pytest.mark.parametrize(
+    ("group", "fields"),
+    [
+        ("monthly", {"reminder": "1 day"}),
+        ("monthly", {"reminder": "62 days"}),
+        ("monthly", {"duration": ms.Elapsed(minutes=1)}),
+        ("monthly", {"duration": ms.Elapsed(days=7)}),
+        ("critical", {"lead": ms.Elapsed(0)}),
+        ("critical", {"lead": ms.Elapsed(days=62)}),
+        ("emergency", {"lead": ms.Elapsed(0)}),
+        ("emergency", {"lead": ms.Elapsed(days=62)}),
+        ("notice", {"margin": ms.Elapsed(0), "delivery_margin": ms.Elapsed(0), "hold": ms.Elapsed(0)}),
+        ("notice", {"margin": ms.Elapsed(days=62), "hold": ms.Elapsed(days=62)}),
+        ("waves", {"environments": {"dev": 1, "prod": 99}}),
+        ("waves", {"soak": ms.Period(), "security_soak": ms.Period(months=120)}),
+        ("deferral", {"remind": ()}),
+        ("availability", {"target": Decimal(1)}),
+        ("availability", {"target": Decimal("0.000000000001")}),
+        ("backup", {"max_age": ms.Elapsed(minutes=1)}),
+        ("backup", {"max_age": ms.Elapsed(days=62)}),
+        ("mail", {"sender": ""}),
+    ],
+    ids=str,
+)
+def test_terms_at_their_bounds_pass(group, fields):
+    assert changed(group, **fields)
+
+
+def test_a_reaction_time_may_be_as_short_as_a_second_and_as_long_as_sixty_two_days():
+    assert ReactionTime(within=ms.Elapsed(seconds=1)).within == timedelta(seconds=1)
+    assert ReactionTime(within=ms.Elapsed(days=62)).within == timedelta(days=62)
