@@ -625,3 +625,7 @@ def test_terms_at_their_bounds_pass(group, fields):
 def test_a_reaction_time_may_be_as_short_as_a_second_and_as_long_as_sixty_two_days():
     assert ReactionTime(within=ms.Elapsed(seconds=1)).within == timedelta(seconds=1)
     assert ReactionTime(within=ms.Elapsed(days=62)).within == timedelta(days=62)
+
+
+def test_the_domain_of_the_provider_s_sender_is_encoded():
+    assert changed("mail", sender="post@bücher.example").sender == "post@xn--bcher-kva.example"
