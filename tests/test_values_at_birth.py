@@ -264,3 +264,9 @@ def test_only_the_host_of_a_production_url_gets_the_suffix_and_no_ip_address_doe
 
 def test_a_holiday_that_is_not_known_asks_for_another_period():
     assert "choose another period" in str(ms.HolidaysUnknown("DE", 1999, first=2000, last=2100))
+
+
+def test_mappings_that_differ_hash_differently_and_equal_ones_alike():
+    one, other = FrozenMapping({"a": 1, "b": 2}), FrozenMapping({"a": 1, "b": 3})
+    assert hash(one) == hash(FrozenMapping({"b": 2, "a": 1}))
+    assert len({hash(one), hash(other), hash(FrozenMapping())}) == 3
