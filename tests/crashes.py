@@ -45,14 +45,14 @@ COMMITS = {
     "maintsched.worker.sync.sync_fleet": "synced",
     "maintsched.worker.watch.keep_the_heads": "reminders",
     "maintsched.worker.watch.say_still_there": "heartbeat",
-    "maintsched.worker.watch.warn_of_margins": "deferred",
+    "maintsched.worker.watch.warn_of_margins": "announced",
 }
 """By function that commits: the scene that comes by there."""
 SMTP = ("connect", "ehlo", "mail", "rcpt", "data", "body", "dot", "taken", "quit")
 """States of a hand-over: while the server has that verb and has not answered; `body`: the mail is on its way, and the
 line breaks with the process; `dot`: the server took the mail and has not said so; `taken`: it has said so, and that was
 not written down."""
-MAILING = ("reminders", "alerts", "moved", "breach", "announced", "bounce", "long pass", "outage opened")
+MAILING = ("reminders", "alerts", "moved", "breach", "announced", "bounce", "deferred", "long pass", "outage opened")
 """Scenes that hand mails over; the first is the one of the registry."""
 IN_EVERY_PASS = frozenset({"_mails", "keep_the_heads", "record_due", "warn_of_margins", "write_marks"})
 """Functions that every pass comes by, so that random kills meet them in any scene."""

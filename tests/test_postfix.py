@@ -90,7 +90,7 @@ def kinds(home: World, chain: str) -> list[EntryKind]:
 
 def test_what_postfix_reports_is_what_the_worker_makes_of_it(server, opened):
     with opened(EVA, NOBODY, INES, bounce=FAILURES) as home:
-        assert home.tick().results == {"accepted": 3}
+        assert home.tick().results["accepted"] == 3
         assert told(home).keys() == {"eva-prod", "nobody-prod", "ines-prod"}
         failed, delayed = sorted(server.arrived(FAILURES, 2), key=lambda raw: b"Action: delayed" in raw)
         assert (b"Action: failed" in failed, b"Action: delayed" in delayed) == (True, True)
@@ -128,7 +128,7 @@ def test_what_arrives_is_what_the_journal_has_the_hash_of(server, opened):
 
 def test_where_only_a_delivery_counts_the_report_of_it_is_the_proof(server, opened):
     with opened(EVA, INES, bounce=RECEIPTS, contract=DELIVERED) as home:
-        assert home.tick().results == {"accepted": 2}
+        assert home.tick().results["accepted"] == 2
         assert told(home) == {}
         receipts = server.arrived(RECEIPTS, 2)
         assert sorted(b"Action: delivered" in each for each in receipts) == [False, True]

@@ -1,9 +1,11 @@
 """One process that claims, sends and marks: what is written down when, and what a pass says of it."""
 
 import asyncio
+from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from dataclasses import replace
 from datetime import timedelta
+from typing import cast
 
 import pytest
 from sqlalchemy import select
@@ -12,7 +14,7 @@ from maintsched.mail.outcomes import Hint, Outcome, Result, Step
 from maintsched.store.ledger import ACTION, ActionState
 from maintsched.worker import announce as core
 from maintsched.worker.dispatch import MARK_SECONDS, LocalDispatch, _or_nothing
-from maintsched.worker.tick import ExitCode, deliver
+from maintsched.worker.tick import ROUNDS_MAX, ExitCode, TickReport, deliver
 from tests.databases import sqlite_store
 from tests.houses import NOW, critical, world
 
@@ -116,17 +118,15 @@ def test_a_pass_stops_after_some_rounds_of_mails_that_call_for_mails(home):
     rounds = []
 
     class Endless:
-        async def deliver(self, mails):
-            for number, mail in enumerate(mails):
-                if number == 0:
-                    rounds.append(mail.key)
-                    other = critical(f"more{len(rounds)}", start=START, instances=("birch-prod",))
-                    core.announce(home.house, other, now=home.now)
-                yield Outcome(key=mail.key, result=Result.ACCEPTED, server="x:25", code=250, reply="Ok", step=Step.DOT)
-                if number == 2:
-                    return
+        """Takes one mail a round, and each calls for another."""
 
-    from maintsched.worker.tick import ROUNDS_MAX, TickReport
+        async def deliver(self, mails):
+            for mail in mails:
+                rounds.append(mail.key)
+                other = critical(f"more{len(rounds)}", start=START, instances=("birch-prod",))
+                core.announce(home.house, other, now=home.now)
+                yield Outcome(key=mail.key, result=Result.ACCEPTED, server="x:25", code=250, reply="Ok", step=Step.DOT)
+                return
 
     home.house.mailer = Endless()
     home.house.config = replace(home.house.config, worker=replace(home.house.config.worker, batch=1))
@@ -145,7 +145,8 @@ def test_whoever_stops_listening_stops_what_is_waited_for():
             stopped.append(True)
 
     async def listen():
-        async with aclosing(_or_nothing(never(), 0.01)) as outcomes:
+        outcomes = cast(AsyncGenerator, _or_nothing(never(), 0.01))
+        async with aclosing(outcomes):
             assert await anext(outcomes) is None
         await asyncio.sleep(0)
 

@@ -77,7 +77,7 @@ class Commands(click.Group):
         except MaintschedError as error:
             raise click.ClickException(str(error)) from error
         except click.ClickException as error:  # click repeats some of what was typed as it is
-            error.message = printable(error.message)
+            vars(error)["message"] = printable(error.message)
             raise
 
 

@@ -116,7 +116,13 @@ def _say_if_other(stored: Any, mail: Any) -> None:
 
 @notice.command()
 @click.argument("what", metavar="KIND|KEY")
-@option("--language", type=click.Choice([str(each) for each in Language]), default="en", show_default=True)
+@option(
+    "--language",
+    type=click.Choice([str(each) for each in Language]),
+    default="en",
+    show_default=True,
+    help="Of the specimen; a stored notice has that of its reader.",
+)
 @option("--output", metavar="DIR", default=".", show_default=True, type=FileName(), help="Where the files go.")
 @option("--open", "show_it", is_flag=True, help="Open the HTML in the browser.")
 @now_option
@@ -124,7 +130,7 @@ def _say_if_other(stored: Any, mail: Any) -> None:
 def preview(what: str, language: str, output: str, show_it: bool, now: str | None, config_file: str | None) -> None:
     """Write a notice as .eml and .html, without sending anything.
 
-    WHAT is a kind, for a specimen of its template, or the key of a stored notice, for exactly the mail that goes out.
+    Give a KIND for a specimen of its template, or the KEY of a stored notice for exactly the mail that goes out.
 
     \b
     Examples:

@@ -20,7 +20,7 @@ from maintsched.worker.clock import read_clock
 @option("--once", is_flag=True, help="One pass, then stop.  [default]")
 @option("--every", metavar="DURATION", help="A pass again and again: 60s, 5m, PT1M.")
 @option("--resume", type=click.Choice(("again", "assume-sent")), help="After a restore: send what is in doubt, or not.")
-@option("--json", "as_json", is_flag=True, help="Print JSON, one line a pass.")
+@option("--json", "as_json", is_flag=True, help="Print JSON, one line a pass; so does --every where nobody watches.")
 @now_option
 @config_option
 def worker(
@@ -46,6 +46,7 @@ def worker(
         sys.exit(_pass(config, contract, clock, as_json))
     from maintsched.worker.passes import again_and_again
 
+    as_json = as_json or not sys.stdout.isatty()  # nobody watches: each pass is one record
     again_and_again(lambda: _carefully(config, contract, clock, as_json), every=_seconds(every))
 
 

@@ -211,6 +211,14 @@ def mark_late(connection: Connection, subject: str, customer: str) -> list[str]:
     return keys
 
 
+def waiting_count(connection: Connection) -> int:
+    """Return how many notices were tried, or are being sent, and are not told yet."""
+    tried = and_(ACTION.c.state == ActionState.READY, NOTICE.c.result.in_(["deferred", "uncertain"]))
+    wanted = select(func.count()).select_from(ACTION).join(NOTICE, NOTICE.c.key == ACTION.c.key)
+    running = wanted.where(or_(tried, ACTION.c.state == ActionState.RUNNING))
+    return int(connection.execute(running).scalar_one())
+
+
 def due_count(connection: Connection, now: datetime) -> int:
     """Return how many notices are due or running."""
     states = or_(

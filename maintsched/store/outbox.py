@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Connection, Table, or_, select, update
+from sqlalchemy import ColumnElement, Connection, Table, or_, select, update
 
 from maintsched.facts import Impact
 from maintsched.localtime import utc
@@ -167,6 +167,27 @@ def read_threads(connection: Connection, subjects: Collection[str] | None = None
         (row["subject"], row["customer"]): _thread_from_row(row)
         for row in _of_subjects(connection, THREAD, THREAD.c.subject, subjects)
     }
+
+
+def read_revisions(connection: Connection, notices: Collection[Notice]) -> dict[tuple[str, str], int]:
+    """Return the revision that each thread of `notices` has come to, by subject and customer."""
+    columns = select(THREAD.c.subject, THREAD.c.customer, THREAD.c.revision)
+    return {
+        (subject, customer): revision
+        for wanted in concerned(THREAD, notices)
+        for subject, customer, revision in connection.execute(columns.where(wanted))
+    }
+
+
+def concerned(table: Table, notices: Collection[Notice]) -> Iterator[ColumnElement[bool]]:
+    """Return conditions for the rows of the subjects and customers of `notices`.
+
+    A window may concern thousands of customers, of whom a batch of notices needs few.
+    """
+    subjects, customers = ({getattr(each, name) for each in notices} for name in ("subject", "customer"))
+    for some in in_chunks(sorted(subjects)):
+        for named in in_chunks(sorted(customers)):
+            yield table.c.subject.in_(some) & table.c.customer.in_(named)
 
 
 def _of_subjects(

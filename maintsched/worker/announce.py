@@ -21,6 +21,7 @@ from maintsched.announcements import (
 from maintsched.contract import Contract
 from maintsched.errors import ChangeRefused, InvalidValue, UnknownName
 from maintsched.facts import DeclaredWindow, WindowKind
+from maintsched.grammar import require_text
 from maintsched.journal import PROVIDER, EntryKind, Event
 from maintsched.localtime import utc
 from maintsched.notices import KIND_OF_WINDOW, NoticeKind
@@ -112,6 +113,8 @@ def move(
         old = _known_window(connection, contract, scene, window, now)
         _require_ahead(old, now, "move")
         after = moved(old, span)
+        if hurry:
+            after = replace(after, hurry=hurry)
         if reason:
             after = replace(after, window=replace(after.window, reason=reason))
         change = change_between(old.window, after.window)
@@ -136,6 +139,7 @@ def move(
 
 def cancel(house: House, window: str, *, now: datetime, reason: str, dry_run: bool = False) -> Done:
     """Cancel a window that is known, or one of the rule; tell those who were told, or may have been (law 10)."""
+    require_text("reason", reason)
     contract = house.contract
     with _transaction(house, dry_run) as connection:
         scene = read_scene(connection, contract, now)

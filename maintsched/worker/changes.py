@@ -130,7 +130,9 @@ def one_window(house: House, window: str, now: datetime) -> dict[str, Any]:
         announcement = _announced(house, connection, window)
         (row,) = _with_told(house, connection, [announcement])
         stored = read_notices(connection, subjects={announcement.thread})
-    ordered = sorted(stored, key=lambda each: (each.notice.sequence, each.key))
+    named = announcement.window.instances  # of a window that was chosen, others know the same thread
+    mine = [each for each in stored if not named or set(named) & set(each.instances)]
+    ordered = sorted(mine, key=lambda each: (each.notice.sequence, each.key))
     notices = [notice_row(each, house.contract.zone) for each in ordered]
     return {**row, "over": utc(announcement.span.end) <= utc(now), "notices": notices}
 

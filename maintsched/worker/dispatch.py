@@ -100,11 +100,12 @@ class LocalDispatch:
                 )
             if not keys:
                 return
-            for prepared in prepare(self._house, keys, now=now):
+            batch = prepare(self._house, keys, now=now)
+            self._taken.update((each.stored.key, each) for each in batch if each.composed is not None)
+            for prepared in batch:
                 if prepared.composed is None:
                     self._set_aside(prepared)
                 elif self._refusal is None:
-                    self._taken[prepared.stored.key] = prepared
                     yield prepared.outgoing
 
     def _set_aside(self, prepared: Prepared) -> None:
@@ -118,7 +119,8 @@ class LocalDispatch:
         before = self._marking.given_up
         note(self._house, self._marking, prepared, outcome, now=self._house.clock())
         self._delivered.results[str(outcome.result)] += 1
-        self._delivered.results["given_up"] += self._marking.given_up - before
+        if self._marking.given_up > before:
+            self._delivered.results["given_up"] += 1
         if outcome.hint is not None or outcome.result == "refused":
             reply = f"{outcome.code} {outcome.reply}" if outcome.code else outcome.reply
             problem = f"{outcome.server}: {outcome.hint or outcome.result}: {reply}"

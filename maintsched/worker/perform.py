@@ -15,11 +15,11 @@ from maintsched.localtime import utc
 from maintsched.mail.compose import compose
 from maintsched.mail.letter import Composed
 from maintsched.mail.outcomes import Outcome, Outgoing, Result, Step
-from maintsched.notices import NoticeKind, Thread
+from maintsched.notices import NoticeKind
 from maintsched.readings import NoticeProof
 from maintsched.store.evidence import append
 from maintsched.store.ledger import ActionState, Marked, mark
-from maintsched.store.outbox import IN_DOUBT, StoredNotice, read_notices, read_threads
+from maintsched.store.outbox import IN_DOUBT, StoredNotice, read_notices, read_revisions
 from maintsched.worker.alerts import Alert, record_alerts
 from maintsched.worker.house import House
 from maintsched.worker.post import SUPPRESSION, Addressee, first_notices, letter_of, read_addressees, suppression
@@ -73,8 +73,8 @@ def prepare(house: House, keys: list[str], *, now: datetime) -> list[Prepared]:
         people = {(each.notice.customer, each.notice.contact) for each in stored}
         addressees = read_addressees(connection, house.config, people)
         first = first_notices(connection, [each.notice for each in stored])
-        threads = read_threads(connection, {each.notice.subject for each in stored})
-    return [_prepared(house, each, addressees, first, threads, now) for each in stored]
+        revisions = read_revisions(connection, [each.notice for each in stored])
+    return [_prepared(house, each, addressees, first, revisions, now) for each in stored]
 
 
 def _prepared(
@@ -82,14 +82,14 @@ def _prepared(
     stored: StoredNotice,
     addressees: Mapping[tuple[str, str], Addressee],
     first: Mapping[tuple[str, str, str], str],
-    threads: Mapping[tuple[str, str], Thread],
+    revisions: Mapping[tuple[str, str], int],
     now: datetime,
 ) -> Prepared:
     notice = stored.notice
     addressee = addressees.get((notice.customer, notice.contact))
-    thread = threads.get((notice.subject, notice.customer))
-    if thread is not None and thread.revision > notice.revision:
-        why = f"overtaken by revision {thread.revision}"
+    revision = revisions.get((notice.subject, notice.customer), 0)
+    if revision > notice.revision:
+        why = f"overtaken by revision {revision}"
         return Prepared(stored=stored, addressee=addressee, fate=Fate.OVERTAKEN, problem=why)
     if addressee is None:
         return Prepared(stored=stored, fate=Fate.GONE, problem="there is no such contact any more")

@@ -20,7 +20,7 @@ from maintsched.mail.settings import MailSettings, Secret, Tls
 from maintsched.notices import OPERATOR, Notice, NoticeKind
 from maintsched.store.fleets import CONTACT, CUSTOMER, address_hash, contact_from_row
 from maintsched.store.ledger import ACTION, NOTICE, ActionState
-from maintsched.store.outbox import StoredNotice
+from maintsched.store.outbox import StoredNotice, concerned
 from maintsched.store.rows import SuppressionRow
 from maintsched.store.tables import in_chunks, table_of
 from maintsched.worker.wording import Wording
@@ -130,13 +130,12 @@ def suppression(addressee: Addressee, now: datetime, reason: str) -> dict[str, A
 
 def first_notices(connection: Connection, notices: Iterable[Notice]) -> dict[tuple[str, str, str], str]:
     """Return the key of the first notice of each subject to each person that went out or may have."""
-    wanted = {each.subject for each in notices if each.sequence > 0}
     first: dict[tuple[str, str, str], str] = {}
-    for some in in_chunks(sorted(wanted)):
+    for wanted in concerned(NOTICE, [each for each in notices if each.sequence > 0]):
         sent = (
             select(NOTICE.c.subject, NOTICE.c.customer, NOTICE.c.contact, NOTICE.c.key)
             .join(ACTION, ACTION.c.key == NOTICE.c.key)
-            .where(NOTICE.c.subject.in_(some), ACTION.c.state == ActionState.DONE)
+            .where(wanted, ACTION.c.state == ActionState.DONE)
             .order_by(NOTICE.c.sequence, NOTICE.c.key)
         )
         for subject, customer, contact, key in connection.execute(sent):

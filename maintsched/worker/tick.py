@@ -10,7 +10,7 @@ from typing import Any
 from maintsched.errors import MaintschedError, printable
 from maintsched.journal import instant_text
 from maintsched.store.evidence import count_entries
-from maintsched.store.ledger import due_count
+from maintsched.store.ledger import due_count, waiting_count
 from maintsched.store.tables import HEADS_WRITTEN, read_meta
 from maintsched.worker.bounces import has_reports, read_bounces
 from maintsched.worker.dispatch import Delivered, LocalDispatch
@@ -102,6 +102,8 @@ async def tick(house: House, *, now: datetime, watcher: Callable[[Delivered], No
         return report
     if idle:
         report.recorded = Recorded(planned=False)
+        with house.store.reading() as connection:
+            report.waiting = waiting_count(connection)
         _beat(house, report, now=now)
         return report
     try:
@@ -135,14 +137,14 @@ async def deliver(house: House, report: TickReport, watcher: Callable[[Delivered
     for _ in range(ROUNDS_MAX):
         delivered = await LocalDispatch(house, watcher=watcher).deliver()
         report.results.update(delivered.results)
-        report.problems.extend(delivered.problems)
+        report.problems.extend(each for each in delivered.problems if each not in report.problems)
         if not delivered.tried:
             return
 
 
 def _look_back(house: House, report: TickReport, *, now: datetime) -> None:
     with house.store.reading() as connection:
-        report.waiting = due_count(connection, now)
+        report.waiting = max(due_count(connection, now), waiting_count(connection))
     report.problems.extend(f"promise broken: {key}" for key in report.recorded.breaches)
     report.faults += keep_the_heads(house, now=now)
     report.problems.extend(report.faults)
