@@ -82,7 +82,9 @@ def house_of(fleet: Fleet, port: int = 25) -> Iterator[House]:
             mail=MailConfig(
                 host=HOST, port=port, tls=Tls.NONE, sender="wartung@hosting.example", connections=CONNECTIONS
             ),
-            provider=ProviderConfig(name="Example Hosting", domain="hosting.example", contact="support@hosting.example"),
+            provider=ProviderConfig(
+                name="Example Hosting", domain="hosting.example", contact="support@hosting.example"
+            ),
             worker=WorkerConfig(),
             database=url,
             path=place / "maintsched.toml",
@@ -116,7 +118,8 @@ class Sink:
 
     def __init__(self) -> None:
         with socket.create_server((HOST, 0)) as free:
-            self.port: int = free.getsockname()[1]
+            port: int = free.getsockname()[1]
+        self.port = port
         user = ["-u", "nobody"] if os.getuid() == 0 else []
         self._process = subprocess.Popen([str(program("smtp-sink")), *user, f"{HOST}:{self.port}", "1000"])
         self.cost = 0.0
@@ -130,9 +133,10 @@ class Sink:
                 time.sleep(PAUSE_SECONDS)
             else:
                 return self
+        self.__exit__()
         raise TimeoutError("smtp-sink does not answer")
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, *_given: object) -> None:
         self._process.terminate()
         _, status, usage = os.wait4(self._process.pid, 0)
         self._process.returncode = os.waitstatus_to_exitcode(status)

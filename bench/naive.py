@@ -15,7 +15,7 @@ from hashlib import sha256
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
-from dateutil.rrule import MONTHLY, TU, rrule
+from dateutil.rrule import rrulestr
 from icalendar import Calendar, Event
 from jinja2 import DictLoader, Environment, StrictUndefined, select_autoescape
 from sqlalchemy import Engine, MetaData, event
@@ -28,6 +28,8 @@ BERLIN = ZoneInfo("Europe/Berlin")
 LENGTH = timedelta(hours=3)
 AHEAD = timedelta(days=12)
 """How long before a window its reminder goes out, at the latest."""
+RULE = "FREQ=MONTHLY;BYDAY=1TU"
+BEGAN = datetime(2024, 1, 1, 17)  # noqa: DTZ001 - rules know wall clocks only
 SENDER = "wartung@hosting.example"
 
 
@@ -40,13 +42,14 @@ class NaiveCustomer(_Base, table=True):
     key: str
     name: str
     language: str
+    rule: str = RULE
     contacts: list["NaiveContact"] = Relationship()
     instances: list["NaiveInstance"] = Relationship()
 
 
 class NaiveContact(_Base, table=True):
     id: int | None = Field(default=None, primary_key=True)
-    customer_id: int = Field(foreign_key="naivecustomer.id", index=True)
+    customer_id: int | None = Field(default=None, foreign_key="naivecustomer.id", index=True)
     key: str
     name: str
     email: str
@@ -55,7 +58,7 @@ class NaiveContact(_Base, table=True):
 
 class NaiveInstance(_Base, table=True):
     id: int | None = Field(default=None, primary_key=True)
-    customer_id: int = Field(foreign_key="naivecustomer.id", index=True)
+    customer_id: int | None = Field(default=None, foreign_key="naivecustomer.id", index=True)
     key: str
     url: str | None
     environment: str
@@ -117,7 +120,8 @@ HTML = """\
 <h2>{{ "Wer betroffen ist" if de else "Who is affected" }}</h2>
 <ul>
 {% for instance in customer.instances %}
-<li>{{ instance.key }} ({{ instance.environment }}), <a href="{{ instance.url }}">{{ instance.url }}</a>: {{ impact }}</li>
+<li>{{ instance.key }} ({{ instance.environment }}),
+<a href="{{ instance.url }}">{{ instance.url }}</a>: {{ impact }}</li>
 {% endfor %}
 </ul>
 <ul>
@@ -198,12 +202,15 @@ def send_reminders(engine: Engine, host: str, port: int, now: datetime) -> int:
     templates, sent = environment(), 0
     with Session(engine, expire_on_commit=False) as session, smtplib.SMTP(host, port) as server:
         for customer in session.exec(select(NaiveCustomer)).all():
-            start = next_window(now)
+            start = next_window(customer.rule, now)
             if start - now > AHEAD:
                 continue
             for contact in customer.contacts:
+                key = f"{start:%Y-%m}/{customer.key}/{contact.key}"
+                if session.exec(select(NaiveNotice).where(NaiveNotice.key == key)).first() is not None:
+                    continue
                 notice = NaiveNotice(
-                    key=f"{start:%Y-%m}/{customer.key}/{contact.key}",
+                    key=key,
                     contact_id=contact.id or 0,
                     window_start=start.astimezone(UTC),
                     state="ready",
@@ -236,10 +243,11 @@ def _proved(
     session.commit()
 
 
-def next_window(now: datetime) -> datetime:
-    """Return the next first Tuesday, 17:00 in Berlin."""
-    began = datetime(2024, 1, 1, 17)
-    local = rrule(MONTHLY, byweekday=TU(1), dtstart=began).after(now.astimezone(BERLIN).replace(tzinfo=None))
+def next_window(rule: str, now: datetime) -> datetime:
+    """Return the next window of a customer, at 17:00 in Berlin."""
+    local = rrulestr(rule, dtstart=BEGAN).after(now.astimezone(BERLIN).replace(tzinfo=None))
+    if local is None:
+        raise ValueError(f"expected a rule that goes on, got {rule}")
     return local.replace(tzinfo=BERLIN)
 
 
@@ -249,7 +257,8 @@ def compose(
     """Return the mail: text, HTML, and the calendar as a part and as a file."""
     german = customer.language == "de"
     mine = start.astimezone(ZoneInfo(contact.zone))
-    subject = f"[monthly/{start:%Y-%m}] {'Wartungserinnerung' if german else 'Maintenance reminder'}, {mine:%d.%m.%Y %H:%M %Z}"
+    about = "Wartungserinnerung" if german else "Maintenance reminder"
+    subject = f"[monthly/{start:%Y-%m}] {about}: {customer.instances[0].key}, {mine:%d.%m.%Y %H:%M %Z}"
     words = _words(customer, contact, start) | {"title": subject}
     text = templates.get_template("mail.txt").render(words)
     page = templates.get_template("mail.html").render(words)
@@ -263,7 +272,7 @@ def compose(
     message["List-Id"] = "<maintenance.hosting.example>"
     message.set_content(text)
     message.add_alternative(page, subtype="html")
-    entry = _calendar(customer, contact, start, now, summary=subject, description=text)
+    entry = _calendar(customer, start, now, summary=subject, description=text)
     message.add_alternative(entry, maintype="text", subtype="calendar", params={"method": "PUBLISH"})
     message.add_attachment(entry, maintype="application", subtype="ics", filename="maintenance.ics")
     return message
@@ -293,9 +302,7 @@ def _words(customer: NaiveCustomer, contact: NaiveContact, start: datetime) -> d
     }
 
 
-def _calendar(
-    customer: NaiveCustomer, contact: NaiveContact, start: datetime, now: datetime, *, summary: str, description: str
-) -> bytes:
+def _calendar(customer: NaiveCustomer, start: datetime, now: datetime, *, summary: str, description: str) -> bytes:
     entry = Event()
     entry.add("uid", f"{sha256(f'{start} {customer.key}'.encode()).hexdigest()[:32]}@hosting.example")
     entry.add("sequence", 0)

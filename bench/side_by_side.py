@@ -55,27 +55,37 @@ def _cpu_of(command: tuple[str, ...]) -> float:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Goal:
-    """A limit: the reference takes at least `times` as long as ours, or ours at most `share` of the reference."""
+    """A limit: the reference takes at least `times` as long as ours, or ours at most `share` of the reference.
+
+    `rate` is a share the other way round, for what is faster than ours can be: at least that much of its speed.
+    """
 
     times: float | None = None
     share: float | None = None
+    rate: float | None = None
 
     def __str__(self) -> str:
         """Say it in words."""
         if self.times is not None:
             return f"at least {self.times:g}x faster"
+        if self.rate is not None:
+            return f"at least {self.rate:.2f} of its rate"
         return "none" if self.share is None else f"at most {self.share:.2f} of its time"
 
     def reached(self, share: float) -> str:
         """Say what was reached, in the unit of the goal."""
         if self.times is not None:
             return f"{1 / share:.3g}x faster"
+        if self.rate is not None:
+            return f"{1 / share:.2g} of its rate"
         return f"{share:.2f} of its time" if share >= 0.1 else f"{share:.2g} of its time"
 
     def met(self, share: float) -> bool | None:
         """Say whether it was met; None where there is no limit."""
         if self.times is not None:
             return 1 / share >= self.times
+        if self.rate is not None:
+            return 1 / share >= self.rate
         return None if self.share is None else share <= self.share
 
 

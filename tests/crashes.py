@@ -131,8 +131,9 @@ def commits(package: Path = PACKAGE) -> set[str]:
     found: set[str] = set()
     for path in sorted(package.rglob("*.py")):
         if path.relative_to(package).as_posix() != OWN:
-            module = ".".join(path.relative_to(package.parent).with_suffix("").parts)
-            found.update(f"{module}.{name}" for name in _commits_in(ast.parse(path.read_text(encoding="utf-8"))))
+            module, text = ".".join(path.relative_to(package.parent).with_suffix("").parts), path.read_text("utf-8")
+            if any(f"{name}(" in text for name in OPENERS | DRIVER):
+                found.update(f"{module}.{name}" for name in _commits_in(ast.parse(text)))
     return found
 
 

@@ -1,7 +1,6 @@
 """A mail server that does what a test tells it, at each step of a conversation, and keeps every byte it was sent.
 
     with smtp_server({"rcpt": "550 5.1.1 unknown"}) as server: ...
-
 It runs in threads of its own, so that whatever is tested may own the event loop, or have none.
 """
 
@@ -36,10 +35,9 @@ Answer = str | Trouble
 """A reply, its lines parted by \\n, or trouble."""
 Script = Mapping[str, Answer | Sequence[Answer] | Callable[[str], Answer | None]]
 """By step: connect, ehlo, starttls, tls (instead of the handshake), ehlo2 (after it), auth, password, mail, rcpt, data,
-body (when the first line of a mail is here; only trouble is an answer), dot, taken (when dot was answered; no answer),
-rset, quit. One answer holds always, a list for the first times, a function is asked with the line (for body, dot and
-taken: with the mail's recipient); None is the usual answer.
-"""
+body (at a mail's first line; only trouble is an answer), dot, taken (after it; no answer), rset, quit. One answer holds
+always, a list for the first times, a function is asked with the line (from body to taken: with the mail's recipient);
+None is the usual answer."""
 
 USUAL = {
     "connect": "220 mail.example ESMTP",

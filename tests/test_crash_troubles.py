@@ -275,7 +275,7 @@ def test_heads_that_cannot_be_written_are_said_in_one_line_and_a_torn_one_is_wri
 
 
 def test_a_clock_that_leaps_back_and_forth_between_passes_sends_everything_once(home, tmp_path):
-    for seed in range(12):
+    for seed in range(6):
         folder = tmp_path / str(seed)
         folder.mkdir()
         with sqlite_store(folder) as store:

@@ -161,11 +161,12 @@ def _thread_row(thread: Thread) -> dict[str, Any]:
 # --- reading ----------------------------------------------------------------------------------------------------------
 
 
-def read_threads(connection: Connection, subjects: Collection[str] | None = None) -> dict[tuple[str, str], Thread]:
-    """Return the threads of `subjects`, or all, by subject and customer."""
+def read_threads(connection: Connection, subjects: Collection[str]) -> dict[tuple[str, str], Thread]:
+    """Return the threads of `subjects`, by subject and customer."""
     return {
         (row["subject"], row["customer"]): _thread_from_row(row)
-        for row in _of_subjects(connection, THREAD, THREAD.c.subject, subjects)
+        for some in in_chunks(sorted(subjects))
+        for row in connection.execute(select(THREAD).where(THREAD.c.subject.in_(some))).mappings()
     }
 
 
@@ -188,16 +189,6 @@ def concerned(table: Table, notices: Collection[Notice]) -> Iterator[ColumnEleme
     for some in in_chunks(sorted(subjects)):
         for named in in_chunks(sorted(customers)):
             yield table.c.subject.in_(some) & table.c.customer.in_(named)
-
-
-def _of_subjects(
-    connection: Connection, table: Table, column: Any, subjects: Collection[str] | None
-) -> Iterator[Mapping[Any, Any]]:
-    if subjects is None:
-        yield from connection.execute(select(table)).mappings()
-        return
-    for some in in_chunks(sorted(subjects)):
-        yield from connection.execute(select(table).where(column.in_(some))).mappings()
 
 
 def _thread_from_row(row: Mapping[Any, Any]) -> Thread:

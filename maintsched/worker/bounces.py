@@ -81,11 +81,11 @@ def take_report(house: House, raw: bytes, *, source: str, now: datetime) -> Read
     if bounce is None:
         return Read(source=source, bounce=None)
     with house.store.writing() as connection:
-        if not record_done(connection, ActionKind.REPORT, [f"report/{sha256(raw).hexdigest()}"], now):
-            return Read(source=source, bounce=bounce)  # the same report again
         key = _notice_of(connection, bounce, house.config.provider.domain, now)
         if key is None:
             return Read(source=source, bounce=bounce)
+        if not record_done(connection, ActionKind.REPORT, [f"report/{sha256(raw).hexdigest()}"], now):
+            return Read(source=source, bounce=bounce, notice=key)  # the same report again
         (stored,) = read_notices(connection, keys={key})
         if bounce.action is Action.DELIVERED and stored.delivered_at is None:
             _delivered(connection, stored, bounce, now)
