@@ -30,8 +30,8 @@ def require_key(field: str, text: str) -> None:
 
 def require_text(field: str, text: str, *, empty: bool = False) -> None:
     """Refuse `text` with control, formatting or unassigned characters, '=?', more than 500 characters, or none."""
-    bad = "=?" in text or any(unicodedata.category(c) in _UNPRINTABLE for c in text)
-    if bad or len(text) > TEXT_MAX or not (text.strip() or empty):
+    hidden = not text.isprintable() and any(unicodedata.category(c) in _UNPRINTABLE for c in text)
+    if hidden or "=?" in text or len(text) > TEXT_MAX or not (text.strip() or empty):
         expected = f"up to {TEXT_MAX} printable characters on one line, without '=?' and without control characters"
         raise InvalidValue(field, expected=expected, found=text, field=field)
 

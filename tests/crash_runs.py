@@ -188,7 +188,7 @@ class Stage:
             self._prepared[name] = self._prepare(name)
         source = self._prepared[name]
         shutil.copytree(source.folder, folder)
-        if self.postgresql is None:
+        if self.postgresql is None or scene.file_only:
             yield Place(scene=scene, url=f"sqlite:///{folder}/maintsched.db", folder=folder)
         else:
             url = self.postgresql.copy(source.url)
@@ -223,7 +223,7 @@ class Stage:
 def _half_done(kill: Kill, left: State, baseline: Baseline) -> list[str]:
     """A command that was killed before its commit left nothing; after it, everything."""
     name = kill.point.scene
-    if SCENES[name].act is None or COMMITS.get(kill.point.function) != name or kill.hit > 1:
+    if SCENES[name].act is None or kill.point.everywhere or COMMITS.get(kill.point.function) != name:
         return []
     wanted = baseline.prepared if kill.point.side == BEFORE else baseline.acted
     return [] if left.dump == wanted.dump else [f"{kill.point.name} left half of it"]

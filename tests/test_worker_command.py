@@ -99,7 +99,7 @@ def test_a_promise_that_was_broken_is_1(desk):
     with mail_server() as (server, _):
         desk.configure(server.port)
         row = desk.json("worker", "--once", now=late, code=1)
-    assert {key.rsplit("/", 1)[1] for key in row["breaches"]} == {"acme", "birch"}
+    assert {key.rsplit("/", 2)[1] for key in row["breaches"]} == {"acme", "birch"}
     assert any(problem.startswith("promise broken: breach/reminder/") for problem in row["problems"])
 
 

@@ -67,8 +67,13 @@ def _maintnote(event: Event) -> Iterator[str]:
 
 
 def _instant(at: datetime) -> str:
+    return _in_utc(at.astimezone(UTC))
+
+
+@lru_cache(maxsize=256)
+def _in_utc(at: datetime) -> str:
     # strftime writes years before 1000 without zeros on some systems; none of those passes the birth of a letter.
-    return at.astimezone(UTC).strftime("%Y%m%dT%H%M%SZ")
+    return at.strftime("%Y%m%dT%H%M%SZ")
 
 
 def text_value(text: str) -> str:

@@ -15,7 +15,7 @@ from typing import Any
 
 from aiosmtplib import SMTP, SMTPException, SMTPResponse, SMTPResponseException, SMTPServerDisconnected
 
-from maintsched.errors import InvalidValue, MaintschedError
+from maintsched.errors import InvalidValue
 from maintsched.grammar import is_ip_address, require_host
 from maintsched.mail.outcomes import Hint, Outcome, Outgoing, Result, Step, one_line
 from maintsched.mail.settings import MailSettings, Tls, is_loopback
@@ -31,7 +31,7 @@ METHODS = ("plain", "login", "cram-md5")
 """Ways to log in, best first: the line is encrypted, and the last wants a server that keeps passwords readable."""
 
 
-class Unavailable(MaintschedError):
+class Unavailable(Exception):
     """No mail can be handed over: what was tried, what the server said. It never leaves this folder."""
 
     def __init__(self, step: Step, hint: Hint, *, code: int | None, reply: str, final: bool = False) -> None:

@@ -105,7 +105,7 @@ def _body(letter: Letter, content: Content) -> Iterator[bytes]:
     words = b"".join(
         (
             b"\r\n--", inner, b"\r\n", _TEXT_PLAIN, quoted_printable(content.text),
-            b"\r\n--", inner, b"\r\n", _TEXT_HTML, quoted_printable(content.html),
+            b"\r\n--", inner, b"\r\n", _TEXT_HTML, _page(content.html),
         )
     )  # fmt: skip
     if content.calendar is None or letter.event is None:
@@ -135,6 +135,18 @@ def _calendar_head(method: Method) -> bytes:
 def quoted_printable(text: str) -> bytes:
     """Return a text in lines of at most 76 ASCII characters; the text ends with a line break."""
     return b2a_qp(text.replace("\n", "\r\n").encode())
+
+
+def _page(html: str) -> bytes:
+    """Return a page as `quoted_printable` does; what stands between its title and its body is written once."""
+    title, title_end, rest = html.partition("</title>\n")
+    looks, looks_end, body = rest.partition("</head>\n")
+    return quoted_printable(title + title_end) + _looks(looks + looks_end) + quoted_printable(body)
+
+
+@lru_cache(maxsize=8)
+def _looks(html: str) -> bytes:
+    return quoted_printable(html)
 
 
 def base64_lines(data: bytes) -> bytes:

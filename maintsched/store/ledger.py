@@ -11,7 +11,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import Connection, Table, and_, bindparam, func, null, or_, select, update
+from sqlalchemy import ColumnElement, Connection, Table, and_, bindparam, func, null, or_, select, update
 
 from maintsched.store.bulk import execute_rows, new_insert
 from maintsched.store.rows import ActionRow, NoticeRow
@@ -82,7 +82,7 @@ def claim(connection: Connection, *, now: datetime, owner: str, lease_until: dat
         and_(ACTION.c.state == ActionState.READY, ACTION.c.not_before <= now),
         and_(ACTION.c.state == ActionState.RUNNING, unheld),
     )
-    _doubt_the_lost(connection, now)
+    _doubt_the_lost(connection, unheld)
     chosen = (
         select(ACTION.c.key)
         .where(ACTION.c.kind == ActionKind.NOTICE, due)
@@ -100,11 +100,9 @@ def claim(connection: Connection, *, now: datetime, owner: str, lease_until: dat
     return sorted(connection.execute(taken).scalars())
 
 
-def _doubt_the_lost(connection: Connection, now: datetime) -> None:
+def _doubt_the_lost(connection: Connection, unheld: ColumnElement[bool]) -> None:
     """Note that notices whose owner was lost may have been accepted: nobody wrote down what became of them."""
-    lost = select(ACTION.c.key).where(
-        ACTION.c.kind == ActionKind.NOTICE, ACTION.c.state == ActionState.RUNNING, ACTION.c.lease_until <= now
-    )
+    lost = select(ACTION.c.key).where(ACTION.c.kind == ActionKind.NOTICE, ACTION.c.state == ActionState.RUNNING, unheld)
     connection.execute(update(NOTICE).where(NOTICE.c.key.in_(lost)).values(result="uncertain"))
 
 

@@ -78,10 +78,14 @@ class Span:
     number: int | None = None
 
 
+# Mails of one window share what follows, which is worked out once. Instants are texts here, which name their offset:
+# two instants of one zone may count as equal in the hour that is twice.
+
+
 @lru_cache(maxsize=4096)
-def moment(at: datetime, language: str, zone: ZoneInfo) -> Moment:
-    """Return an instant in words. Mails of one window share it, so that it is worked out once."""
-    dates = _dates(language, zone)
+def moment(text: str, language: str, zone: ZoneInfo) -> Moment:
+    """Return an instant in words."""
+    dates, at = _dates(language, zone), datetime.fromisoformat(text)
     local, universal = at.astimezone(zone), at.astimezone(UTC)
     clock = MAIL_WORDS[language]["clock"]
     name = GERMAN_ZONES.get(zone_name(local), zone_name(local)) if language == "de" else zone_name(local)
@@ -94,6 +98,30 @@ def moment(at: datetime, language: str, zone: ZoneInfo) -> Moment:
         zone=zone.key,
         iso=local.isoformat(),
     )
+
+
+@lru_cache(maxsize=1024)
+def duration(start: str, end: str, language: str) -> str:
+    """Return the time between two instants in words."""
+    length = abs(elapsed(datetime.fromisoformat(start), datetime.fromisoformat(end)))
+    minutes = length // timedelta(minutes=1)
+    days, hours, minutes = minutes // 1440, minutes // 60 % 24, minutes % 60
+    counted = (("days", days), ("hours", hours), ("minutes", 0 if days else minutes))
+    words = MAIL_WORDS[language]
+    said = [f"{count} {words[unit].split()[count != 1]}" for unit, count in counted if count]
+    return " ".join(said) or f"0 {words['minutes'].split()[1]}"
+
+
+@lru_cache(maxsize=1024)
+def clock_change_between(start: str, end: str, language: str, zone: ZoneInfo) -> str | None:
+    """Return in words how the clocks change between two instants, or None."""
+    change = clock_change(datetime.fromisoformat(start), datetime.fromisoformat(end), zone)
+    if change is None:
+        return None
+    minutes = int((change.after - change.before).total_seconds()) // 60
+    day = _dates(language, zone).long_day(change.at.astimezone(zone).date())
+    said = MAIL_WORDS[language]["forward" if minutes > 0 else "back"]
+    return said.format(minutes=abs(minutes), day=day)
 
 
 @lru_cache(maxsize=64)
@@ -111,7 +139,7 @@ class Wording:
 
     def moment(self, at: datetime | str) -> Moment:
         """Return an instant in words."""
-        return moment(datetime.fromisoformat(at) if isinstance(at, str) else at, self.language, self.zone)
+        return moment(at if isinstance(at, str) else at.isoformat(), self.language, self.zone)
 
     def perhaps(self, at: str | None) -> Moment | None:
         """Return an instant in words, or None."""
@@ -123,12 +151,7 @@ class Wording:
 
     def duration(self, start: str, end: str) -> str:
         """Return the time between two instants in words; minutes are left out where there are days."""
-        length = abs(elapsed(datetime.fromisoformat(start), datetime.fromisoformat(end)))
-        minutes = length // timedelta(minutes=1)
-        days, hours, minutes = minutes // 1440, minutes // 60 % 24, minutes % 60
-        counted = (("days", days), ("hours", hours), ("minutes", 0 if days else minutes))
-        said = [f"{count} {self.word(unit).split()[count != 1]}" for unit, count in counted if count]
-        return " ".join(said) or f"0 {self.word('minutes').split()[1]}"
+        return duration(start, end, self.language)
 
     def word(self, key: str) -> str:
         """Return a word of mails."""
@@ -174,14 +197,9 @@ class Wording:
         }
 
     def _around(self, window: Mapping[str, Any], stamp: datetime) -> dict[str, Any]:
-        end = datetime.fromisoformat(window["end"])
-        change = clock_change(stamp, end, self.zone)
-        said = None
-        if change is not None:
-            minutes = int((change.after - change.before).total_seconds()) // 60
-            day = _dates(self.language, self.zone).long_day(change.at.astimezone(self.zone).date())
-            said = self.word("forward" if minutes > 0 else "back").format(minutes=abs(minutes), day=day)
-        return {"clock_change": said, "lead": self.duration(stamp.isoformat(), window["start"])}
+        told = stamp.isoformat()
+        change = clock_change_between(told, window["end"], self.language, self.zone)
+        return {"clock_change": change, "lead": self.duration(told, window["start"])}
 
     def _span(self, span: Mapping[str, Any]) -> Span:
         return Span(start=self.moment(span["start"]), end=self.moment(span["end"]), number=span.get("number"))
