@@ -8,11 +8,11 @@ from typing import Any
 import maintsched as ms
 from maintsched.announcements import Announcement, WindowState
 from maintsched.due import due
-from maintsched.rounds import Known
 from maintsched.facts import DeclaredWindow, Outage, WindowKind
 from maintsched.intake.config import MailConfig, ProviderConfig
 from maintsched.journal import EntryKind, Event
 from maintsched.notices import Notice
+from maintsched.rounds import Known
 from maintsched.spans import Span
 from maintsched.store import Store
 from maintsched.store.declared import KeptOutage, write_outage

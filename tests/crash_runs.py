@@ -1,6 +1,7 @@
 """Plays a scene, kills it at a point, lets passes carry on, and looks at the laws. On SQLite, or on PostgreSQL."""
 
 import multiprocessing
+import os
 import shutil
 import threading
 from collections import Counter
@@ -10,6 +11,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import cache
 from itertools import count
+from multiprocessing import forkserver
 from pathlib import Path
 from typing import Any
 
@@ -46,9 +48,15 @@ PATIENCE_SECONDS = 60
 
 @cache
 def stem() -> Any:
-    """Return the context whose processes are forked from a warm one without threads."""
+    """Return the context whose processes are forked from a warm one without threads.
+
+    What is covered in them is not measured: they are killed, and the warm one outlives the count.
+    """
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["tests.crash_stem"])
+    measured = {name: os.environ.pop(name) for name in list(os.environ) if name.startswith("COVERAGE_PROCESS")}
+    forkserver.ensure_running()
+    os.environ.update(measured)
     return context
 
 
