@@ -12,7 +12,7 @@ from pathlib import Path
 
 from sqlmodel import Session, select
 
-from bench import mailhouse, naive
+from bench import mailhouse, naive, naive_mail
 from bench.mailhouse import HOST, REMINDED, Sink
 from bench.side_by_side import Comparison, Goal, Side, in_process
 from maintsched.fleet import Fleet
@@ -141,7 +141,7 @@ def _source_cost(count: int, sink: Sink) -> float:
 
 def _run(mail: Path, count: int, sink: Sink) -> float:
     source = str(mailhouse.program("smtp-source"))
-    addresses = ("-f", naive.SENDER, "-t", "ops@c1.example")
+    addresses = ("-f", naive_mail.SENDER, "-t", "ops@c1.example")
     sessions = min(SESSIONS, count)
     options = ("-d", "-s", str(sessions), "-m", str(count), "-F", str(mail), *addresses, f"{HOST}:{sink.port}")
     with subprocess.Popen([source, *options]) as process:
@@ -213,5 +213,6 @@ def naive_maker(fleet: Fleet) -> Callable[[], list[bytes]]:
     ):
         rows = session.exec(select(naive.NaiveCustomer)).all()
         pairs = [(row, contact) for row in rows for contact in row.contacts if row.instances]
-    templates, start = naive.environment(), naive.next_window(naive.RULE, REMINDED)
-    return lambda: [naive.compose(templates, row, contact, start, REMINDED).as_bytes() for row, contact in pairs]
+    templates, start = naive_mail.environment(), naive.next_window(naive.RULE, REMINDED)
+    reminders = [naive.reminder_of(row, contact, start) for row, contact in pairs]
+    return lambda: [naive_mail.compose(templates, each, REMINDED).as_bytes() for each in reminders]

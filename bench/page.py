@@ -15,8 +15,8 @@ How fast maintsched is beside what one would use instead. `make bench` measures 
 
 Figures are ratios of CPU time, both sides measured in turns in the same run; the median of the turns counts. The times
 in parentheses belong to the machine of that run ({machine}) and are there for scale only.
-A test sees to it that both sides of each comparison give the same answers. `python bench/run.py --quick` measures a
-short slice and writes nothing.
+A test sees to it that both sides of each comparison give the same answers, or mails that say the same.
+`python bench/run.py --quick` measures a short slice and writes nothing.
 
 | work | compared with | goal | reached | met |
 |---|---|---|---|---|

@@ -6,7 +6,7 @@ Prints a table of ratios and writes docs/benchmarks.md; a quick run measures lit
 import argparse
 from collections.abc import Iterator
 
-from bench import big_plan, calendars, outages, page, startup
+from bench import big_plan, calendars, ledger, mails, outages, page, startup
 from bench.side_by_side import Line
 
 
@@ -25,9 +25,10 @@ def main() -> None:
 
 def lines(*, quick: bool) -> Iterator[Line]:
     """Measure everything, one line after the other."""
-    for module in (calendars, outages):
+    for module in (calendars, outages, mails, ledger):
         for comparison in module.comparisons(quick=quick):
             yield comparison.measure()
+    yield from ledger.lines(quick=quick)
     yield from big_plan.lines(quick=quick)
     for comparison in startup.comparisons(quick=quick):
         yield comparison.measure()

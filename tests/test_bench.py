@@ -4,18 +4,21 @@ import json
 import subprocess
 import sys
 from collections import Counter
+from email import message_from_bytes, policy
 from pathlib import Path
 from types import ModuleType
 
 import pytest
 
 import maintsched as ms
-from bench import big_plan, calendars, outages
+from bench import big_plan, calendars, ledger, mailhouse, mails, outages
 
+CALENDARS = ("text/calendar", "application/ics")
+NAMED = ("DTSTART", "DTEND", "STATUS", "X-MAINTNOTE-ACCOUNT", "X-MAINTNOTE-OBJECT-ID", "X-MAINTNOTE-IMPACT", "METHOD")
 ROOT = Path(__file__).parent.parent
 
 
-@pytest.mark.parametrize("module", [calendars, outages], ids=["calendars", "outages"])
+@pytest.mark.parametrize("module", [calendars, outages, ledger], ids=["calendars", "outages", "ledger"])
 def test_both_sides_of_each_comparison_give_the_same_answer(module: ModuleType) -> None:
     comparisons = list(module.comparisons(quick=True))
     assert len(comparisons) > 1
@@ -25,6 +28,31 @@ def test_both_sides_of_each_comparison_give_the_same_answer(module: ModuleType) 
 
 def test_the_availability_that_is_compared_deducts_and_counts_something() -> None:
     assert all(min(comparison.ours.answer()) > 0 for comparison in outages.comparisons(quick=True))  # type: ignore[call-overload]  # pairs here
+
+
+def test_the_naive_mails_have_the_parts_and_say_the_facts_of_ours() -> None:
+    with mailhouse.house_of(mailhouse.fleet_of(6)) as house:
+        ours = sorted(map(said, mails.our_mails(house)))
+    assert len(ours) == 6
+    assert ours == sorted(map(said, mails.naive_maker(mailhouse.fleet_of(6))()))
+
+
+def said(data: bytes) -> tuple[str, list[str], list[str]]:
+    """Who a mail is to, the types of its parts, and when and for what its calendar entries are."""
+    mail = message_from_bytes(data, policy=policy.default)
+    parts = [part.get_content_type() for part in mail.walk() if not part.is_multipart()]
+    files = [part.get_content() for part in mail.walk() if part.get_content_type() in CALENDARS]
+    texts = [file.decode() if isinstance(file, bytes) else file for file in files]
+    lines = [line for text in texts for line in text.splitlines() if line.startswith(NAMED)]
+    return str(mail["To"]), parts, sorted(line.replace(";X-MAINTNOTE-OBJECT-IMPACT=OUTAGE", "") for line in lines)
+
+
+def test_reminders_are_sent_in_both_ways_end_to_end() -> None:
+    why = mailhouse.missing("smtp-sink", "smtp-source")
+    if why is not None:
+        pytest.skip(why)
+    lines = [comparison.measure() for comparison in mails.comparisons(quick=True)]
+    assert len(lines) == 3
 
 
 def test_the_rows_that_are_dumped_are_the_rows_of_the_plan() -> None:
@@ -50,4 +78,5 @@ def test_a_quick_run_prints_every_line_and_writes_no_page() -> None:
     works = [comparison.work for module in (calendars, outages) for comparison in module.comparisons(quick=True)]
     assert [work for work in works if work not in done.stdout] == []
     assert "a plan of 12 months" in done.stdout
+    assert "a pass with nothing due" in done.stdout
     assert (page.read_bytes() if page.exists() else None) == before

@@ -78,7 +78,7 @@ def _in_utc(at: datetime) -> str:
 
 def text_value(text: str) -> str:
     r"""Return a TEXT value: "\", ";", "," and line breaks escaped, whatever else ends a line somewhere taken out."""
-    if not text.isprintable():
+    if not text.replace("\n", "").isprintable():
         text = "\n".join(cleaned(line) for line in text.split("\n"))
     return text.replace("\\", r"\\").replace(";", r"\;").replace(",", r"\,").replace("\n", r"\n")
 

@@ -176,11 +176,17 @@ def _kept_row(marked: Marked) -> dict[str, Any]:
     return {"b_key": marked.key, **{f"b_{name}": marked.kept.get(name) for name in KEPT}}
 
 
+_HELD = select(ACTION.c.key).where(
+    ACTION.c.key.in_(bindparam("keys", expanding=True)),
+    ACTION.c.owner == bindparam("owner"),
+    ACTION.c.state == ActionState.RUNNING,
+)
+
+
 def _held(connection: Connection, keys: list[str], owner: str) -> set[str]:
     found: set[str] = set()
     for some in in_chunks(sorted(keys)):
-        mine = and_(ACTION.c.key.in_(some), ACTION.c.owner == owner, ACTION.c.state == ActionState.RUNNING)
-        found.update(connection.execute(select(ACTION.c.key).where(mine)).scalars())
+        found.update(connection.execute(_HELD, {"keys": some, "owner": owner}).scalars())
     return found
 
 

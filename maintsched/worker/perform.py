@@ -170,7 +170,7 @@ def _give_up(
 
 def note(house: House, marking: Marking, prepared: Prepared, outcome: Outcome, *, now: datetime) -> None:
     """Note what became of one attempt. The address is taken out of the server's words: evidence names nobody."""
-    if prepared.addressee is not None:
+    if prepared.addressee is not None and "@" in outcome.reply:
         outcome = replace(outcome, reply=without_address(outcome.reply, prepared.addressee.contact.email))
     if outcome.result is Result.ACCEPTED:
         _accepted(marking, prepared, outcome, now)
@@ -189,8 +189,6 @@ def note(house: House, marking: Marking, prepared: Prepared, outcome: Outcome, *
 
 def without_address(words: str, address: str) -> str:
     """Return the words of a server without the recipient's address, in whatever case it stands there."""
-    if "@" not in words:
-        return words
     return re.sub(re.escape(address), "<recipient>", words, flags=re.IGNORECASE)
 
 
