@@ -1,8 +1,7 @@
 """The groups of terms that a contract consists of, as frozen values.
 
-Every term has one meaning, one default in the built-in contract `intrexx-paas`, and the number of the clause it comes
-from. Where the text of a contract allows two readings, the term chooses one; the default is the one that is stricter on
-the provider. Each term is held within bounds, so that no date it leads to leaves the calendar.
+Every term has one meaning, one default in `intrexx-paas`, and the number of the clause it comes from. Where a text
+allows two readings, the default is the one stricter on the provider. Bounds keep every date in the calendar.
 """
 
 from collections.abc import Mapping
