@@ -10,6 +10,7 @@ from collections import Counter
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import lru_cache
+from multiprocessing.connection import wait
 from pathlib import Path
 from typing import Any
 
@@ -103,13 +104,16 @@ class Killer:
                 self.choice.choice(victims).kill()
                 self.kills += 1
 
-    def replaced(self, start: Any) -> bool:
-        """Start a process in the place of each that was killed; say whether one still lives."""
+    def replaced(self, start: Any) -> list[int]:
+        """Start a process in the place of each that was killed; return what can be waited for of those that live.
+
+        An exit code can be read once from the process that forks, so that two threads must not ask for it at a time.
+        """
         with self.lock:
             for place, process in enumerate(self.living):
                 if process.exitcode == -9:
                     self.living[place] = start()
-            return any(each.exitcode is None for each in self.living)
+            return [each.sentinel for each in self.living if each.exitcode is None]
 
 
 def crowd(store: Store, folder: Path, *, actions: int, kills: int, seed: int) -> Crowd:
@@ -148,9 +152,8 @@ def _all_at_once(killer: Killer, store: Store, folder: Path, server: SmtpServer,
 
     with killer.lock:
         killer.living = [start() for _ in range(AT_ONCE)]
-    while killer.replaced(start):
-        for process in killer.living:
-            process.join(0.05)
+    while living := killer.replaced(start):
+        wait(living, 0.05)
     for process in killer.living:
         ended(process)
     server.wait_closed()
