@@ -12,6 +12,9 @@
     ├── StartTooNear              a critical window that cannot be announced in time any more
     ├── ChangeRefused             a window, freeze or outage whose state does not allow a change
     ├── StoreError                a database that cannot be opened, or is not what it should be
+    ├── ExecutionError            work on a host that cannot be done
+    │   ├── Unreachable           a host that does not answer: what it does is not known
+    │   └── HostKeyRefused        a host that is not the one that was pinned
     └── FileError                 a contract, fleet or configuration file that cannot be accepted
 
 A message says what was expected, what was found and, where there is one, the way out. The facts it speaks of are
@@ -141,6 +144,30 @@ class ChangeRefused(MaintschedError):
 
 class StoreError(MaintschedError):
     """A database cannot be used: the message says which, why, and what to do."""
+
+
+class ExecutionError(MaintschedError):
+    """Work on a host cannot be done: the message says where, why, and the way out."""
+
+
+class Unreachable(ExecutionError):
+    """A `host` does not answer, for a `reason`. Whether a command that was under way took effect is not known."""
+
+    def __init__(self, host: str, reason: str) -> None:
+        self.host = host
+        self.reason = reason
+        super().__init__(printable(f"host {host}: no answer: {reason}"))
+
+
+class HostKeyRefused(ExecutionError):
+    """A `host` shows another key than the pinned one, or one that nobody has pinned: nothing is run there."""
+
+    def __init__(self, host: str, reason: str) -> None:
+        self.host = host
+        self.reason = reason
+        super().__init__(
+            printable(f"host {host}: its key is not the pinned one: {reason}; ask its owner, then correct known_hosts")
+        )
 
 
 class FileError(MaintschedError):

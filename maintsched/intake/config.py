@@ -11,11 +11,20 @@ from typing import Any, Self
 
 from maintsched.birth import settle_fields
 from maintsched.errors import FileError, InvalidValue, OutOfRange, one_of
-from maintsched.grammar import email_address, is_ip_address, require_host, require_text
+from maintsched.grammar import (
+    email_address,
+    is_ip_address,
+    require_host,
+    require_key,
+    require_link,
+    require_once,
+    require_text,
+)
 from maintsched.intake.contracts import DEFAULT, builtin_contracts
 from maintsched.intake.databases import database_url
 from maintsched.intake.documents import Document, read_document
 from maintsched.intake.shape import Reader, ShapeError
+from maintsched.runs import RunTerms
 
 NAME = "maintsched.toml"
 SYSTEM_FOLDER = Path("/etc/maintsched")
@@ -191,6 +200,82 @@ class WorkerConfig:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ExecutorConfig:
+    """How instances are reached and updated that name this table as their `executor`."""
+
+    transport: str = "ssh"
+    """How their hosts are reached: `ssh`, `local`, or one that was installed."""
+    parts: Mapping[str, str] = field(default_factory=dict)
+    """The executor of each component; empty: the executor of the table's own name, for the components it knows."""
+    settings: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    """Settings of the transport and of the executors, each under its name."""
+    reboot: tuple[str, ...] = ("systemctl", "reboot")
+    """Command that restarts a host; empty: hosts are never restarted, and that it is needed is said."""
+    backup: tuple[str, ...] = ()
+    """Command that takes a backup; empty: none can be taken before work (clause 4.1)."""
+    backup_age: tuple[str, ...] = ()
+    """Command that prints when the last backup was taken, in ISO 8601 or as seconds since 1970."""
+
+    def __post_init__(self) -> None:
+        """Refuse names outside the grammar of keys, and commands whose program is empty."""
+        settle_fields(self)
+        for name in (self.transport, *self.parts, *self.parts.values(), *self.settings):
+            require_key("name", name)
+        for name in ("reboot", "backup", "backup_age"):
+            for word in getattr(self, name):
+                require_text(name, word)
+
+
+class HookMoment(StrEnum):
+    """When a hook is called."""
+
+    BEFORE_WINDOW = "before_window"  # before the first run of a window; where it fails, no run starts
+    AFTER_WINDOW = "after_window"  # when every run of a window has ended
+    BEFORE_RUN = "before_run"  # before a run; where it fails, the run does not start
+    AFTER_RUN = "after_run"  # when a run has ended
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HookConfig:
+    """Something outside that is told of windows and runs, such as a monitoring system."""
+
+    name: str
+    kind: str
+    """`command`, `webhook`, `alertmanager` or `icinga`."""
+    moments: tuple[HookMoment, ...] = (HookMoment.BEFORE_RUN, HookMoment.AFTER_RUN)
+    command: tuple[str, ...] = ()
+    """Program and arguments, for `command`; it reads the facts as JSON."""
+    url: str | None = None
+    """Address, for the others."""
+    user: str | None = None
+    password_file: FileName | None = None
+    """File with the password, or for `webhook` and `alertmanager` without a user, with a bearer token."""
+    ca_file: FileName | None = None
+    """Certificates (PEM) that may sign the server's; None: those the system trusts."""
+    timeout_seconds: int = 30
+    settings: Mapping[str, str] = field(default_factory=dict)
+    """For `alertmanager`: labels and what they match; for `icinga`: `host` and `service` names. `{instance}`, `{host}`,
+    `{customer}` stand for those of the run."""
+
+    def __post_init__(self) -> None:
+        """Refuse what does not go together."""
+        settle_fields(self)
+        require_key("name", self.name)
+        if self.kind not in HOOK_KINDS:
+            raise InvalidValue("kind", expected=one_of(self.kind, HOOK_KINDS), found=self.kind, field="kind")
+        if self.kind == "command" and not self.command:
+            raise InvalidValue("command", expected="a command", found="none", field="command")
+        if self.kind != "command" and self.url is None:
+            raise InvalidValue("url", expected="an address", found="none", field="url")
+        if self.url is not None:
+            require_link("url", self.url)
+        _require_number("timeout_seconds", self.timeout_seconds, 1, 600)
+
+
+HOOK_KINDS = ("command", "webhook", "alertmanager", "icinga")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Config:
     """Everything that `maintsched.toml` says. It holds no secret: the mail password stands elsewhere."""
 
@@ -204,6 +289,10 @@ class Config:
     """URL of the database; given as a path, it becomes the URL of that SQLite file."""
     notices: NoticesConfig = NoticesConfig()
     worker: WorkerConfig = WorkerConfig()
+    runs: RunTerms = field(default_factory=RunTerms)
+    executor: Mapping[str, ExecutorConfig] = field(default_factory=dict, hash=False)
+    """By the name that instances call them by; none: nothing is updated, only told of."""
+    hooks: tuple[HookConfig, ...] = field(default=(), metadata={"key": "hook"})
     path: Path = field(default=Path(NAME), metadata={"from_file": False})
     """The file itself. Relative paths count from its folder."""
 
@@ -212,6 +301,9 @@ class Config:
         settle_fields(self)
         object.__setattr__(self, "contract", _contract(self.contract, self.path.parent))
         object.__setattr__(self, "database", database_url(self.database, self.path.parent))
+        for name in self.executor:
+            require_key("executor", name)
+        require_once("hook", "each name once", [hook.name for hook in self.hooks])
         if self.worker.lease_seconds <= self.mail.timeout_seconds:
             expected = f"more than mail.timeout_seconds, {self.mail.timeout_seconds}"
             found = self.worker.lease_seconds

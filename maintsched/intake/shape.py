@@ -46,6 +46,8 @@ class Reader:
 
     def read(self, kind: Any, raw: Any, path: Path = ()) -> Any:  # any type in, any value out
         """Return `raw` as a value of type `kind`."""
+        if kind is Any:
+            return raw
         origin = get_origin(kind)
         if origin in (Union, types.UnionType):
             return self._optional(kind, raw, path)
