@@ -35,12 +35,13 @@ demo: $(VENV)/.runtime ## the whole story in a minute: plan, announce, tell, pro
 test: $(VENV)/.dev ## run all tests, those of the docs included
 	$(BIN)/python -m pytest -n $(WORKERS) $(PYTEST_ARGS)
 
-check: $(VENV)/.dev ## the gate: format, lint, boundaries, types, tests with coverage, the built wheel
+check: $(VENV)/.dev ## the gate: format, lint, boundaries, types, tests with coverage and no gap in it, the built wheel
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/lint-imports
 	$(BIN)/mypy
 	$(MAKE) test PYTEST_ARGS="--cov $(PYTEST_ARGS)"
+	$(BIN)/python -m tools.coverage_gaps
 	$(MAKE) wheel-test
 
 bench: $(VENV)/.bench ## measure speed against the reference libraries

@@ -72,6 +72,7 @@ if TYPE_CHECKING:
         Maintenance,
         Outage,
         OutageCause,
+        Pin,
         Release,
         TrackSwitch,
         WindowKind,
@@ -126,7 +127,7 @@ _HOMES = {
     ),
     "maintsched.facts": (
         "ChangeClass Consent DeclaredWindow Deferral Facts Freeze "
-        "Impact Maintenance Outage OutageCause Release TrackSwitch "
+        "Impact Maintenance Outage OutageCause Pin Release TrackSwitch "
         "WindowKind "
     ),
     "maintsched.fleet": "BackupRule CalendarMethod Contact Customer Fleet Instance Language instance_url",
@@ -210,6 +211,7 @@ __all__ = [
     "Outage",
     "OutageCause",
     "Period",
+    "Pin",
     "Plan",
     "PlanWindow",
     "ReactionDue",

@@ -139,6 +139,8 @@ def _settler(hint: Any) -> _Settler:
         return _Settler(frozenset(), _mapping_settler(_settler(inner[0]), _settler(inner[1])))
     if hint is datetime:
         return _Settler(frozenset(), _settle_instant)
+    if hint is Any:
+        return _Settler(frozenset(), lambda _, found: found)
     if issubclass(hint, Enum):
         return _Settler(frozenset({hint}), partial(_settle_member, hint))
     return _Settler(frozenset({hint}), partial(_settle_plain, hint))

@@ -209,16 +209,18 @@ def held_conflicts(contract: Contract, slot: Slot, taking: Iterable[Profile], wo
 
 
 def _is_missed(held: HeldBack, wanted: Collection[Version]) -> bool:
-    fix = held.release.change_class is ChangeClass.SECURITY and held.freeze is None
+    fix = held.release.change_class is ChangeClass.SECURITY and held.freeze is None and not held.release.withdrawn
     return held.release.version in wanted or fix
 
 
 def deferral_conflicts(
-    contract: Contract, fleet: Fleet, facts: Facts, deferrals: Iterable[RunningDeferral]
+    contract: Contract, fleet: Fleet, facts: Facts, deferrals: Iterable[RunningDeferral], now: datetime | None
 ) -> Iterator[Conflict]:
-    """Return the deferrals that are too long, that nothing ends, or that have no effect."""
+    """Return the deferrals that are too long, that nothing ends, or that have no effect; not those over at `now`."""
     for running in deferrals:
         deferral, found = running.deferral, []
+        if now is not None and utc(running.end) <= utc(now):
+            continue
         instance = fleet.instance(deferral.instance)
         installed = instance.versions.get(contract.deferral.component)
         if running.too_long:

@@ -21,8 +21,13 @@ def deferral_subject(instance: str, release: object) -> str:
 def deferral_rounds(
     contract: Contract, fleet: Fleet, running: RunningDeferral, known: Known, now: datetime
 ) -> Iterator[Round]:
-    """Return what a deferral asks for now: granted, extended or shortened, its nearest reminder, ended."""
+    """Return what a deferral asks for now: granted, extended or shortened, its nearest reminder, ended or withdrawn.
+
+    While the release itself is taken back, nothing is: that it goes in then would not be true.
+    """
     deferral = running.deferral
+    if running.release.withdrawn:
+        return
     owner = fleet.owners[deferral.instance]
     subject = deferral_subject(deferral.instance, deferral.release)
     thread = known.threads.get((subject, owner.key))

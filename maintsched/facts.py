@@ -1,4 +1,4 @@
-"""What was declared: windows, releases, deferrals, freezes, outages, consents, track switches."""
+"""What was declared: windows, releases, deferrals, pins, freezes, outages, consents, track switches."""
 
 from collections.abc import Collection, Hashable, Iterable
 from dataclasses import dataclass, field
@@ -133,12 +133,15 @@ class Release:
     """How long its installation is expected to take."""
     carries: tuple[Version, ...] = ()
     """Versions whose changes it holds besides every lower version, such as a security release with a backport."""
+    withdrawn: str = ""
+    """Why it was taken back: it goes into no window any more, a newer one that holds it does; empty: it was not."""
 
     def __post_init__(self) -> None:
         """Refuse a class that no release has, and bad texts."""
         settle_fields(self)
         _aware("available_at", self.available_at)
         require_text("changes", self.changes, empty=True)
+        require_text("withdrawn", self.withdrawn, empty=True)
         if self.estimate is not None:
             require_between("estimate", self.estimate, Elapsed(minutes=1), WINDOW_MAX)
         if self.change_class is ChangeClass.OS:
@@ -164,11 +167,13 @@ class Deferral:
     start: datetime | None = None
     """Start of the window the release would have gone in; None: the first window that could have taken it."""
     granted_at: datetime | None = None
+    withdrawn_at: datetime | None = None
+    """When it was withdrawn: it ends then, if not before. None: it was not."""
 
     def __post_init__(self) -> None:
         """Refuse naive instants and an end before the start."""
         settle_fields(self)
-        for name in ("until", "start", "granted_at"):
+        for name in ("until", "start", "granted_at", "withdrawn_at"):
             _aware(name, getattr(self, name))
         if self.start is not None:
             _ordered("until", self.start, self.until)
@@ -177,6 +182,42 @@ class Deferral:
     def id(self) -> str:
         """Instance and version."""
         return f"{self.instance}/{self.release}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pin:
+    """A version that a component of an instance stays at: nothing newer goes in from `start` to `until` (not held).
+
+    Security releases go on, as far as they bring no other newer change. An operator pins; it is no deferral, and no
+    limit of the contract ends it.
+    """
+
+    instance: str
+    version: Version
+    start: datetime
+    reason: str
+    until: datetime | None = None
+    """None: until somebody unpins it."""
+    component: str = "intrexx"
+    security: bool = True
+    """False: security releases stay out as well."""
+
+    def __post_init__(self) -> None:
+        """Refuse a pin without a reason, and an end before the start."""
+        settle_fields(self)
+        require_text("reason", self.reason)
+        _aware("start", self.start)
+        _aware("until", self.until)
+        _ordered("until", self.start, self.until)
+
+    @property
+    def id(self) -> str:
+        """Instance and component."""
+        return f"{self.instance}/{self.component}"
+
+    def holds_at(self, at: datetime) -> bool:
+        """Say whether it keeps newer versions out of a window that starts at `at`."""
+        return utc(self.start) <= utc(at) and (self.until is None or utc(at) < utc(self.until))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -309,18 +350,20 @@ class Facts:
     windows: tuple[DeclaredWindow, ...] = field(default=(), metadata={"key": "window"})
     releases: tuple[Release, ...] = field(default=(), metadata={"key": "release"})
     deferrals: tuple[Deferral, ...] = field(default=(), metadata={"key": "deferral"})
+    pins: tuple[Pin, ...] = field(default=(), metadata={"key": "pin"})
     freezes: tuple[Freeze, ...] = field(default=(), metadata={"key": "freeze"})
     outages: tuple[Outage, ...] = field(default=(), metadata={"key": "outage"})
     consents: tuple[Consent, ...] = field(default=(), metadata={"key": "consent"})
     track_switches: tuple[TrackSwitch, ...] = field(default=(), metadata={"key": "track_switch"})
 
     def __post_init__(self) -> None:
-        """Refuse two windows, releases, deferrals or freezes of one name."""
+        """Refuse two windows, releases, deferrals, pins or freezes of one name."""
         settle_fields(self)
         things: tuple[tuple[str, list[tuple[Hashable, str]]], ...] = (
             ("window", [(window.id, window.id) for window in self.windows]),
             ("release", [((each.component, each.version), each.id) for each in self.releases]),
             ("deferral", [((each.instance, each.release), each.id) for each in self.deferrals]),
+            ("pin", [(pin.id, pin.id) for pin in self.pins]),
             ("freeze", [(freeze.key, freeze.key) for freeze in self.freezes]),
         )
         for kind, named in things:
@@ -346,6 +389,9 @@ def check_facts(contract: Contract, fleet: Fleet, facts: Facts) -> None:
         _known(("freeze", freeze.key), "instances", freeze.instances, fleet.owners)
     for deferral in facts.deferrals:
         _check_deferral(contract, fleet, facts, deferral)
+    for pin in facts.pins:
+        _known(("pin", pin.id), "instance", [pin.instance], fleet.owners)
+        _known(("pin", pin.id), "component", [pin.component], contract.components)
     for outage in facts.outages:
         if outage.instance is not None:
             _known(("outage", outage.instance), "instance", [outage.instance], fleet.owners)

@@ -125,6 +125,10 @@ class Instance:
         require_once("components", "each component once", self.components)
 
 
+WORK_NOTICES = ("started", "finished", "failed", "overrun")
+"""Kinds of notices about work that goes on; each can be switched off for a customer."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Customer:
     """A customer with its contacts and instances."""
@@ -137,12 +141,17 @@ class Customer:
     instances: tuple[Instance, ...] = field(default=(), metadata={"key": "instance"})
     sender: str | None = None
     """Sender of notices to a customer with a mail domain of its own (clause 2.1)."""
+    work_notices: tuple[str, ...] | None = None
+    """Which notices of work it gets, of `started`, `finished`, `failed`, `overrun`; None: all of them."""
 
     def __post_init__(self) -> None:
-        """Refuse bad names and contacts of one key."""
+        """Refuse bad names, contacts of one key, and notices of work that there are none of."""
         settle_fields(self)
         require_key("key", self.key)
         require_text("name", self.name)
+        for kind in self.work_notices or ():
+            if kind not in WORK_NOTICES:
+                raise UnknownName("work_notices", found=kind, known=WORK_NOTICES, field="work_notices")
         if self.sender is not None:
             object.__setattr__(self, "sender", email_address("sender", self.sender))
         require_once("contact", "each key once", [contact.key for contact in self.contacts])

@@ -25,6 +25,7 @@ class Thing(StrEnum):
     INSTANCE = "instance"
     RELEASE = "release"
     DEFERRAL = "deferral"
+    PIN = "pin"
     FREEZE = "freeze"
     CONSENT = "consent"
     TRACK_SWITCH = "track_switch"
@@ -255,6 +256,7 @@ def facts_of(fleet: Fleet, facts: Facts) -> Facts:
         windows=tuple(_windows_of(fleet, facts)),
         freezes=tuple(_freezes_of(fleet, customers, facts)),
         deferrals=tuple(each for each in facts.deferrals if each.instance in fleet.owners),
+        pins=tuple(each for each in facts.pins if each.instance in fleet.owners),
         outages=tuple(each for each in facts.outages if each.instance is None or each.instance in fleet.owners),
         consents=tuple(each for each in facts.consents if each.instance in fleet.owners),
         track_switches=tuple(each for each in facts.track_switches if each.instance in fleet.owners),

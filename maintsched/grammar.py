@@ -64,6 +64,13 @@ def is_ip_address(text: str) -> bool:
     return _is_ipv4(text) or _is_ipv6(text)
 
 
+def is_loopback(host: str) -> bool:
+    """Say whether a host name or an IP address means this machine: localhost, 127.0.0.0/8, ::1."""
+    from ipaddress import ip_address  # most fleets have none
+
+    return ip_address(host).is_loopback if is_ip_address(host) else host.lower() == "localhost"
+
+
 def _is_host(text: str) -> bool:
     return _is_host_name(text) or _is_ipv4(text)
 

@@ -83,6 +83,12 @@ class Plan:
     """Windows that would have started in `span` and were cancelled."""
 
     @property
+    def open_deferrals(self) -> tuple[RunningDeferral, ...]:
+        """The deferrals that have not ended at `now`; all of them where that is not known."""
+        now = self.now
+        return tuple(each for each in self.deferrals if now is None or utc(each.end) > utc(now))
+
+    @property
     def all_conflicts(self) -> Iterator[Conflict]:
         """Every conflict, those of the windows first."""
         for planned in self.windows:
@@ -111,7 +117,7 @@ def make_plan(
     check_declared(contract, facts)
     for key in only or ():
         fleet.instance(key)
-    deferrals = _settled_deferrals(contract, fleet, facts, only)
+    deferrals = settled_deferrals(contract, fleet, facts, only)
     profiles = group_alike(contract, fleet, facts, deferrals, only)
     before = span.start if now is None or utc(now, "now") > utc(span.start) else now
     slots = slots_between(contract, facts, Span(start=before, end=span.end))
@@ -127,7 +133,7 @@ def make_plan(
         deferrals=deferrals,
         freezes=tuple(sorted((each for each in facts.freezes if each.span.overlaps(span)), key=lambda each: each.key)),
         conflicts=(
-            *find.deferral_conflicts(contract, fleet, facts, deferrals),
+            *find.deferral_conflicts(contract, fleet, facts, deferrals, now),
             *find.contact_conflicts(contract, fleet, only),
             *find.backup_rule_conflicts(contract, profiles, span.start),
         ),
@@ -146,9 +152,10 @@ def _cancelled(facts: Facts, span: Span, only: Collection[str] | None) -> tuple[
     return tuple(sorted(found, key=lambda each: (utc(each.start), each.id)))
 
 
-def _settled_deferrals(
-    contract: Contract, fleet: Fleet, facts: Facts, only: Collection[str] | None
+def settled_deferrals(
+    contract: Contract, fleet: Fleet, facts: Facts, only: Collection[str] | None = None
 ) -> tuple[RunningDeferral, ...]:
+    """Return the deferrals with their dates settled, of all instances or of those in `only`."""
     component = contract.deferral.component
     releases = {release.version: release for release in facts.releases if release.component == component}
     return tuple(

@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import NamedTuple
 
 from maintsched.contract import Contract
-from maintsched.facts import ChangeClass, DeclaredWindow, Facts, Freeze, WindowKind
+from maintsched.facts import ChangeClass, DeclaredWindow, Facts, Freeze, Pin, WindowKind
 from maintsched.fleet import Fleet, Instance, active_span
 from maintsched.localtime import utc
 from maintsched.releases import Choice, HeldBack, RunningDeferral, Shelf, track_at, wave_of
@@ -71,6 +71,8 @@ class Profile:
     customer: str
     deferrals: tuple[RunningDeferral, ...]
     freezes: tuple[Freeze, ...]
+    pins: Mapping[str, Pin]
+    """By component."""
     windows: frozenset[str]
     """Ids of declared windows that name these instances."""
     starts: datetime | None
@@ -144,6 +146,7 @@ def _named_by_facts(facts: Facts) -> frozenset[str]:
     named = {key for window in facts.windows for key in window.instances}
     named |= {key for freeze in facts.freezes for key in freeze.instances}
     named |= {deferral.instance for deferral in facts.deferrals}
+    named |= {pin.instance for pin in facts.pins}
     named |= {consent.instance for consent in facts.consents}
     named |= {switch.instance for switch in facts.track_switches}
     return frozenset(named)
@@ -161,6 +164,7 @@ def _profile(
         freezes=tuple(
             sorted((each for each in facts.freezes if each.covers(customer, instance.key)), key=lambda each: each.key)
         ),
+        pins={each.component: each for each in facts.pins if each.instance == instance.key},
         windows=frozenset(window.id for window in facts.windows if instance.key in window.instances),
         starts=starts,
         ends=ends,
@@ -245,6 +249,7 @@ class _Passage:
             installed=installed,
             deferrals=self.profile.deferrals,
             frozen=frozen,
+            pin=self.profile.pins.get(component),
             only=None if named or window.kind is WindowKind.MONTHLY else ChangeClass.SECURITY,
         )
 

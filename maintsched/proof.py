@@ -3,8 +3,10 @@
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
+from typing import NamedTuple
 
 from maintsched.announcements import Announcement, WindowState
+from maintsched.birth import FrozenMapping
 from maintsched.contract import Contract
 from maintsched.facts import DeclaredWindow, Maintenance
 from maintsched.fleet import Fleet, active_span
@@ -110,10 +112,40 @@ def _taking_part(contract: Contract, fleet: Fleet, at: datetime) -> list[str]:
     return found
 
 
-def maintenance_of(instance: str, announcements: Iterable[Announcement], told: Told) -> list[Maintenance]:
-    """Return the maintenance of an instance as it was announced, for its availability (clause 2.4.5)."""
+class Worked(NamedTuple):
+    """When work was really done: from the first step that changed something to the end of the run; both None: not."""
+
+    started_at: datetime | None
+    ended_at: datetime | None
+
+
+NOT_KNOWN: Mapping[tuple[str, str], Worked] = FrozenMapping()
+
+
+def maintenance_of(
+    instance: str,
+    announcements: Iterable[Announcement],
+    told: Told,
+    worked: Mapping[tuple[str, str], Worked] = NOT_KNOWN,
+) -> list[Maintenance]:
+    """Return the maintenance of an instance as it was announced, for its availability (clause 2.4.5).
+
+    `worked` says by window and instance when work was really done, where runs say so.
+    """
     return [
-        Maintenance(start=each.span.start, end=each.span.end, announced_at=told.get((each.id, instance)))
+        _done(
+            Maintenance(start=each.span.start, end=each.span.end, announced_at=told.get((each.id, instance))),
+            worked.get((each.id, instance)),
+        )
         for each in announcements
         if each.state is WindowState.CONFIRMED and (not each.window.instances or instance in each.window.instances)
     ]
+
+
+def _done(work: Maintenance, worked: Worked | None) -> Maintenance:
+    """Return a maintenance as it was done. Where a run found nothing to do, or was held, no time was used."""
+    if worked is None:
+        return work
+    if worked.started_at is None:
+        return replace(work, started_at=work.start, completed_at=work.start)
+    return replace(work, started_at=worked.started_at, completed_at=worked.ended_at)

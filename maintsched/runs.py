@@ -6,17 +6,17 @@ meanwhile stops the work there. Bringing a stopped service back, and undoing wha
 what was begun, and are never held up.
 """
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import NamedTuple
 
 from maintsched.birth import settle_fields
-from maintsched.errors import OutOfRange
-from maintsched.facts import ChangeClass, Freeze
+from maintsched.errors import ChangeRefused, OutOfRange
+from maintsched.facts import ChangeClass, Freeze, Release
 from maintsched.grammar import require_key, require_text
-from maintsched.localtime import utc
+from maintsched.localtime import Elapsed, utc
 from maintsched.releases import RunningDeferral
 from maintsched.spans import Span
 
@@ -43,14 +43,11 @@ class RunState(StrEnum):
     ROLLBACK_FAILED = "rollback_failed"  # failed, and could not be undone: an operator has to look
 
 
-ENDS = frozenset(RunState) - {
-    RunState.PLANNED,
-    RunState.RUNNING,
-    RunState.UNREACHABLE,
-    RunState.LOST,
-    RunState.INTERRUPTED,
-    RunState.ROLLING_BACK,
-}
+UNDER_WAY = frozenset(
+    {RunState.RUNNING, RunState.UNREACHABLE, RunState.LOST, RunState.INTERRUPTED, RunState.ROLLING_BACK}
+)
+"""States in which a run has begun and is not over: it is at its host, and counts for the limits."""
+ENDS = frozenset(RunState) - UNDER_WAY - {RunState.PLANNED}
 """States in which a run is over."""
 WELL = frozenset({RunState.DONE, RunState.NO_CHANGES, RunState.REBOOT_REQUIRED})
 """Ends in which everything that was planned is there."""
@@ -59,38 +56,20 @@ BAD = frozenset(
 )
 """Ends that count for the error brakes."""
 
-_WORK = (RunState.RUNNING, RunState.UNREACHABLE, RunState.LOST)
 _AFTER_WORK = (*WELL, RunState.DEFERRED, RunState.BLOCKED, RunState.FAILED_CLEAN, RunState.FAILED_DIRTY)
+_TROUBLE = (RunState.INTERRUPTED, RunState.ROLLING_BACK)
 ARROWS: Mapping[RunState, frozenset[RunState]] = {
     RunState.PLANNED: frozenset(
         {RunState.RUNNING, RunState.UNREACHABLE, RunState.SKIPPED, RunState.BLOCKED, RunState.CANCELLED}
     ),
     RunState.RUNNING: frozenset(
-        {
-            *_AFTER_WORK,
-            RunState.PLANNED,
-            RunState.UNREACHABLE,
-            RunState.LOST,
-            RunState.INTERRUPTED,
-            RunState.ROLLING_BACK,
-            RunState.SKIPPED,
-        }
+        {*_AFTER_WORK, *_TROUBLE, RunState.PLANNED, RunState.UNREACHABLE, RunState.LOST, RunState.SKIPPED}
     ),
     RunState.UNREACHABLE: frozenset(
-        {
-            *_AFTER_WORK,
-            RunState.PLANNED,
-            RunState.RUNNING,
-            RunState.LOST,
-            RunState.INTERRUPTED,
-            RunState.ROLLING_BACK,
-            RunState.SKIPPED,
-            RunState.CANCELLED,
-        }
+        {*_AFTER_WORK, *_TROUBLE, RunState.PLANNED, RunState.RUNNING, RunState.LOST, RunState.SKIPPED}
+        | {RunState.CANCELLED}
     ),
-    RunState.LOST: frozenset(
-        {*_AFTER_WORK, RunState.RUNNING, RunState.UNREACHABLE, RunState.INTERRUPTED, RunState.ROLLING_BACK}
-    ),
+    RunState.LOST: frozenset({*_AFTER_WORK, *_TROUBLE, RunState.RUNNING, RunState.UNREACHABLE}),
     RunState.INTERRUPTED: frozenset({RunState.RUNNING, RunState.FAILED_DIRTY}),
     RunState.ROLLING_BACK: frozenset(
         {RunState.ROLLED_BACK, RunState.ROLLBACK_FAILED, RunState.UNREACHABLE, RunState.LOST, RunState.INTERRUPTED}
@@ -101,6 +80,14 @@ ARROWS: Mapping[RunState, frozenset[RunState]] = {
     },
 }
 """From each state, the states that may follow. An end is left only by an operator's retry."""
+
+
+def check_arrow(before: RunState, after: RunState, run: str = "run") -> None:
+    """Refuse with `ChangeRefused` that a run goes from `before` to `after` where no arrow leads there."""
+    ways = ARROWS[before]
+    if after not in ways:
+        listed = f"one of {', '.join(sorted(ways))}" if ways else "no other state, since this one is final"
+        raise ChangeRefused(run, expected=f"after {before} {listed}", found=str(after))
 
 
 class StepState(StrEnum):
@@ -167,6 +154,11 @@ class Run:
     def over(self) -> bool:
         """Say whether it has ended."""
         return self.state in ENDS
+
+    @property
+    def begun(self) -> bool:
+        """Say whether its first change has begun, and it is not over: from then on it is never held half way."""
+        return self.started_at is not None and self.state in UNDER_WAY
 
 
 def run_key(window: str, instance: str) -> str:
@@ -246,9 +238,14 @@ class RunTerms:
                 raise OutOfRange(name, expected=f"a number from {least} to {most}", found=found, field=name)
 
     @property
-    def reserve(self) -> timedelta:
+    def reserve_seconds(self) -> int:
         """What has to be left of a window after the expected work."""
-        return timedelta(minutes=self.reboot_minutes + self.rollback_minutes)
+        return 60 * (self.reboot_minutes + self.rollback_minutes)
+
+    @property
+    def reserve(self) -> timedelta:
+        """The same as a duration."""
+        return timedelta(seconds=self.reserve_seconds)
 
 
 _BOUNDS = (
@@ -266,6 +263,20 @@ _BOUNDS = (
     ("poll_seconds", 1, 600),
     ("unreachable_minutes", 1, 1440),
 )
+
+
+def expected_seconds(terms: RunTerms, samples: Sequence[int], estimates: Sequence[Elapsed | None]) -> int:
+    """Return how long a run is expected to take, reboot and rollback aside.
+
+    `samples` are the seconds that earlier runs took: from `samples_min` of them on, their 95th percentile (nearest
+    rank) counts. Below that, the `estimates` of the releases do, one after the other; where one of them is not known,
+    or there is none, at least `expected_minutes`.
+    """
+    if len(samples) >= terms.samples_min:
+        return sorted(samples)[-(-95 * len(samples) // 100) - 1]
+    known = sum(int(each.total_seconds()) for each in estimates if each is not None)
+    unknown = not estimates or None in estimates
+    return max(known, 60 * terms.expected_minutes) if unknown else known
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -330,8 +341,7 @@ class Hold(NamedTuple):
     until: datetime | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Resident:
+class Resident(NamedTuple):
     """An instance on the host of a run, as far as the gates are concerned; the run's own is one of them."""
 
     instance: str
@@ -340,6 +350,8 @@ class Resident:
     """The window that is open for it now and is told of or not; None: none is."""
     told_at: datetime | None
     """When its customer was told of that window."""
+    window_id: str = ""
+    """Id of that window."""
     emergency: bool = False
     """That window is emergency work."""
     runs: bool = True
@@ -351,8 +363,7 @@ class Resident:
     pauses: tuple[Pause, ...] = ()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Standing:
+class Standing(NamedTuple):
     """How a run stands at an instant: everything its gates ask for."""
 
     run: Run
@@ -360,6 +371,10 @@ class Standing:
     """Its window is confirmed, and starts and ends as it did when the run was entered."""
     residents: tuple[Resident, ...]
     """The instances of its host, its own first. Those on the same host whose work is not concerned are among them."""
+    releases: tuple[Release, ...] = ()
+    """The releases among its items, as far as they are declared and a gate asks for them."""
+    carried: frozenset[ChangeClass] = frozenset()
+    """Classes of the changes that those releases bring along, besides the classes of its items."""
     known_executor: bool = True
     approved: Collection[Gate] = frozenset()
     brake: str = ""

@@ -69,6 +69,7 @@ CUSTOMER = table(
     language=one("de", "en"),
     package=one(*CONTRACT_PACKAGES, *(f"{name}{c}flex" for name in CONTRACT_PACKAGES for c in " _-")),
     sender=email,
+    work_notices=each(one("started", "finished", "failed", "overrun")),
     contact=("contacts", rows(CONTACT)),
     instance=("instances", rows(INSTANCE)),
 )
@@ -107,6 +108,7 @@ FACTS = table(
                 changes=text_or_empty,
                 estimate=elapsed(60, 168),
                 carries=each(version),
+                withdrawn=text_or_empty,
             )
         ),
     ),
@@ -120,6 +122,22 @@ FACTS = table(
                 until=instant,
                 start=instant,
                 granted_at=instant,
+                withdrawn_at=instant,
+            )
+        ),
+    ),
+    pin=(
+        "pins",
+        rows(
+            table(
+                "instance version start reason",
+                instance=key,
+                version=version,
+                start=instant,
+                reason=text,
+                until=instant,
+                component=one(*COMPONENTS),
+                security=flag,
             )
         ),
     ),
@@ -181,7 +199,7 @@ def facts_fit(raw, fleet, facts):
     keys = {instance.key for customer in fleet.customers for instance in customer.instances}
     customers = {customer.key for customer in fleet.customers}
     majors = {each.version for each in facts.releases if each.component == "intrexx" and each.change_class == "major"}
-    named = [each.instance for each in (*facts.deferrals, *facts.consents, *facts.track_switches)]
+    named = [each.instance for each in (*facts.deferrals, *facts.pins, *facts.consents, *facts.track_switches)]
     named += [each.instance for each in facts.outages if each.instance is not None]
     named += [name for each in (*facts.windows, *facts.freezes) for name in each.instances]
     return (
@@ -190,12 +208,14 @@ def facts_fit(raw, fleet, facts):
         and {name for freeze in facts.freezes for name in freeze.customers} <= customers
         and all(_window_fits(window, facts) for window in facts.windows)
         and all(each.release in majors and ordered(each.start, each.until) for each in facts.deferrals)
+        and all(ordered(each.start, each.until) for each in facts.pins)
         and all(ordered(each.start, each.end) for each in facts.freezes)
         and all(each.end is None or each.start <= each.end for each in facts.outages)
         and all(ordered(each.given_at, each.until) for each in facts.consents)
         and unique((each.kind, each.key) for each in facts.windows)
         and unique((each.component, each.version.numbers) for each in facts.releases)
         and unique((each.instance, each.release.numbers) for each in facts.deferrals)
+        and unique((each.instance, each.component) for each in facts.pins)
         and unique(each.key for each in facts.freezes)
     )
 

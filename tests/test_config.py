@@ -21,8 +21,8 @@ from maintsched.intake.config import (
     config_places,
     find_config,
     load_config,
-    smtp_password,
 )
+from maintsched.intake.passwords import smtp_password
 from maintsched.intake.shape import file_fields
 from maintsched.mail.settings import CONNECTIONS_MAX, MailSettings
 from maintsched.mail.settings import Tls as MailTls

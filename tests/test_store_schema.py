@@ -22,6 +22,8 @@ from tests.databases import address, sqlite_store
 
 PAGE = Path(__file__).parent.parent / "docs" / "reference" / "database.md"
 TABLES = sorted(Row.metadata.tables)
+LATER = f"{int(SCHEMA) + 1:04}"
+"""The schema of a version to come."""
 
 
 def shape(engine: Engine) -> dict[str, Any]:
@@ -59,8 +61,8 @@ def later(tmp_path, monkeypatch):
     def add(*statements: str) -> None:
         monkeypatch.setattr(migrate, "FOLDER", folder)
         lines = "".join(f"    op.execute({statement!r})\n" for statement in statements)
-        (folder / "versions" / "0002_later.py").write_text(
-            f"from alembic import op\nrevision = '0002'\ndown_revision = '0001'\ndef upgrade():\n{lines}"
+        (folder / "versions" / f"{LATER}_later.py").write_text(
+            f"from alembic import op\nrevision = '{LATER}'\ndown_revision = '{SCHEMA}'\ndef upgrade():\n{lines}"
         )
 
     return add
@@ -112,9 +114,9 @@ def test_an_older_database_is_brought_up_to_date_and_keeps_what_it_holds(store, 
     with store.writing() as connection:
         connection.execute(text("INSERT INTO meta VALUES ('kept', 'yes')"))
     later("ALTER TABLE meta ADD COLUMN note VARCHAR")
-    assert migrate.pending(store.engine) == ("0002",)
+    assert migrate.pending(store.engine) == (LATER,)
     migrate.upgrade(store.engine)
-    assert migrate.current(store.engine) == "0002"
+    assert migrate.current(store.engine) == LATER
     with store.reading() as connection:
         assert connection.execute(text("SELECT * FROM meta")).all() == [("kept", "yes", None)]
 
@@ -127,7 +129,7 @@ def test_a_migration_that_fails_half_way_leaves_nothing_behind(store, later):
     with pytest.raises(StoreError, match="nowhere"):
         open_store(address(store), create=True)
     assert shape(store.engine) == before
-    assert migrate.current(store.engine) == "0001"
+    assert migrate.current(store.engine) == SCHEMA
 
 
 @pytest.mark.parametrize("create", [False, True])
@@ -136,7 +138,7 @@ def test_a_database_of_a_newer_version_is_refused_and_left_as_it_is(store, later
     migrate.upgrade(store.engine)
     monkeypatch.undo()
     before = shape(store.engine)
-    with pytest.raises(StoreError, match=r'expected schema 0001 or older in .*, got "0002": a newer maintsched'):
+    with pytest.raises(StoreError, match=rf'expected schema {SCHEMA} or older in .*, got "{LATER}": a newer maintsched'):
         open_store(address(store), create=create)
     assert shape(store.engine) == before
 

@@ -114,6 +114,7 @@ def customer_json(customer: Customer) -> dict[str, Any]:
         "language": str(customer.language),
         "package": customer.package,
         "sender": customer.sender,
+        "work_notices": None if customer.work_notices is None else list(customer.work_notices),
         "contacts": [_contact_json(each) for each in customer.contacts],
         "instances": [
             {"key": each.key, "environment": each.environment, "host": each.host} for each in customer.instances
@@ -149,7 +150,7 @@ def _instance_lines(standing: InstanceStanding, contract: Contract, dates: DateW
     yield f"instance {instance.key}, {instance.environment} of {standing.customer.key}"
     yield f"  on {instance.host}" + (f", {standing.url}" if standing.url else ", no URL known")
     versions = ", ".join(f"{component} {version}" for component, version in instance.versions.items())
-    yield f"  track {instance.track or contract.track}" + (f", {versions}" if versions else "")
+    yield f"  track {standing.track}" + (f", {versions}" if versions else "")
     if not instance.managed:
         yield "  on the customer's own system: nothing touches it without a recorded consent"
     for word, day in (("starts", instance.starts_on), ("ends", instance.ends_on)):
@@ -162,6 +163,9 @@ def _instance_lines(standing: InstanceStanding, contract: Contract, dates: DateW
     for running in standing.deferrals:
         into = running.window.id if running.window else "no window"
         yield f"  deferral of {running.deferral.release} until {dates.at(running.end)}, goes in with {into}"
+    for pin in standing.pins:
+        until = f"until {dates.at(pin.until)}" if pin.until is not None else "until it is unpinned"
+        yield f"  {pin.component} stays at {pin.version} {until} ({printable(pin.reason)})"
     if standing.outage_since is not None:
         yield f"  not available since {dates.at(standing.outage_since)}"
 
@@ -205,6 +209,8 @@ def _instance_json(standing: InstanceStanding) -> dict[str, Any]:
         "deferrals": [
             {"release": str(each.deferral.release), "until": each.end.isoformat()} for each in standing.deferrals
         ],
+        "track": standing.track,
+        "pins": [{"component": each.component, "version": str(each.version)} for each in standing.pins],
         "outage_since": standing.outage_since.isoformat() if standing.outage_since else None,
     }
 

@@ -109,15 +109,8 @@ def _relative(text: str, start: datetime, zone: ZoneInfo) -> datetime | None:
     if distance:
         count, unit = int(distance[1]), distance[2][0]
         months, days = (count, 0) if unit == "m" else (0, 7 * count if unit == "w" else count)
-        return _shifted(today, Period(months=months, days=days), zone)
+        return start_of_day(Period(months=months, days=days).after(today), zone)
     return _by_duration(text, start, zone)
-
-
-def _shifted(today: date, period: Period, zone: tzinfo) -> datetime | None:
-    try:
-        return start_of_day(period.after(today), zone)
-    except (ValueError, OverflowError):
-        return None
 
 
 def _by_duration(text: str, start: datetime, zone: tzinfo) -> datetime | None:

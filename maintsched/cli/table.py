@@ -179,7 +179,7 @@ def _remarks(plan: Plan, dates: DateWords) -> Iterator[str]:
         until = f"{headings['until']} {dates.day(dates.local_date(freeze.end))} {dates.time(freeze.end)}"
         classes = ", ".join(freeze.classes)
         yield f"[blue]{headings['freeze']}[/] {escape(freeze.key)}: {classes}, {until} ({escape(freeze.reason)})"
-    for running in plan.deferrals:
+    for running in plan.open_deferrals:
         until = f"{headings['until']} {dates.day(dates.local_date(running.end))} {dates.time(running.end)}"
         into = running.window.id if running.window else headings["nothing"]
         name = escape(running.deferral.id)

@@ -20,6 +20,7 @@ RECORDS = (
     "window",
     "release",
     "deferral",
+    "pin",
     "freeze",
     "outage",
     "consent",

@@ -1,52 +1,50 @@
 """The configuration, `maintsched.toml`: where contract, fleet, database, mail server and worker's settings stand."""
 
 import os
-import stat
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, is_dataclass, replace
 from enum import StrEnum
-from ipaddress import ip_address
-from pathlib import Path, PosixPath
-from typing import Any, Self
+from pathlib import Path
+from typing import Any
 
 from maintsched.birth import settle_fields
 from maintsched.errors import FileError, InvalidValue, OutOfRange, one_of
 from maintsched.grammar import (
     email_address,
-    is_ip_address,
+    is_loopback,
     require_host,
     require_key,
-    require_link,
     require_once,
     require_text,
 )
 from maintsched.intake.contracts import DEFAULT, builtin_contracts
 from maintsched.intake.databases import database_url
 from maintsched.intake.documents import Document, read_document
+from maintsched.intake.filename import FileName
+from maintsched.intake.hookconfig import HookConfig, HookMoment
 from maintsched.intake.shape import Reader, ShapeError
 from maintsched.runs import RunTerms
+
+__all__ = [
+    "Config",
+    "ExecutorConfig",
+    "FileName",
+    "HookConfig",
+    "HookMoment",
+    "MailConfig",
+    "NoticesConfig",
+    "ProviderConfig",
+    "Tls",
+    "WorkerConfig",
+    "config_places",
+    "find_config",
+    "load_config",
+    "may_be_there",
+]
 
 NAME = "maintsched.toml"
 SYSTEM_FOLDER = Path("/etc/maintsched")
 VARIABLE = "MAINTSCHED_CONFIG"
-PASSWORD_VARIABLE = "MAINTSCHED_SMTP_PASSWORD"  # noqa: S105 - the name of a variable, no secret
-CREDENTIAL = "smtp_password"
-"""Name of the systemd credential that holds the password."""
-PASSWORD_MAX = 1000
-
-
-class FileName(PosixPath):
-    """A path as a file writes it: `~` is the user's home; a relative one counts from the folder of that file."""
-
-    @classmethod
-    def parse(cls, text: str) -> Self:
-        """Read a path of up to 1,000 printable characters."""
-        if not (0 < len(text) <= 1000 and text.isprintable() and text.strip()):
-            raise InvalidValue("path", expected="a path, up to 1000 printable characters", found=text)
-        try:
-            return cls(text).expanduser()
-        except RuntimeError as error:
-            raise InvalidValue("path", expected="a path below a home that is known", found=text) from error
 
 
 class Tls(StrEnum):
@@ -55,11 +53,6 @@ class Tls(StrEnum):
     REQUIRED = "required"  # from the first byte, usually on port 465
     STARTTLS = "starttls"  # by STARTTLS, before anything else is said, usually on port 587 or 25
     NONE = "none"  # not at all, to this machine only
-
-
-def is_loopback(host: str) -> bool:
-    """Say whether a host name or an IP address means this machine: localhost, 127.0.0.0/8, ::1."""
-    return ip_address(host).is_loopback if is_ip_address(host) else host.lower() == "localhost"
 
 
 def _require_number(name: str, found: int, least: int, most: int) -> None:
@@ -226,55 +219,6 @@ class ExecutorConfig:
                 require_text(name, word)
 
 
-class HookMoment(StrEnum):
-    """When a hook is called."""
-
-    BEFORE_WINDOW = "before_window"  # before the first run of a window; where it fails, no run starts
-    AFTER_WINDOW = "after_window"  # when every run of a window has ended
-    BEFORE_RUN = "before_run"  # before a run; where it fails, the run does not start
-    AFTER_RUN = "after_run"  # when a run has ended
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class HookConfig:
-    """Something outside that is told of windows and runs, such as a monitoring system."""
-
-    name: str
-    kind: str
-    """`command`, `webhook`, `alertmanager` or `icinga`."""
-    moments: tuple[HookMoment, ...] = (HookMoment.BEFORE_RUN, HookMoment.AFTER_RUN)
-    command: tuple[str, ...] = ()
-    """Program and arguments, for `command`; it reads the facts as JSON."""
-    url: str | None = None
-    """Address, for the others."""
-    user: str | None = None
-    password_file: FileName | None = None
-    """File with the password, or for `webhook` and `alertmanager` without a user, with a bearer token."""
-    ca_file: FileName | None = None
-    """Certificates (PEM) that may sign the server's; None: those the system trusts."""
-    timeout_seconds: int = 30
-    settings: Mapping[str, str] = field(default_factory=dict)
-    """For `alertmanager`: labels and what they match; for `icinga`: `host` and `service` names. `{instance}`, `{host}`,
-    `{customer}` stand for those of the run."""
-
-    def __post_init__(self) -> None:
-        """Refuse what does not go together."""
-        settle_fields(self)
-        require_key("name", self.name)
-        if self.kind not in HOOK_KINDS:
-            raise InvalidValue("kind", expected=one_of(self.kind, HOOK_KINDS), found=self.kind, field="kind")
-        if self.kind == "command" and not self.command:
-            raise InvalidValue("command", expected="a command", found="none", field="command")
-        if self.kind != "command" and self.url is None:
-            raise InvalidValue("url", expected="an address", found="none", field="url")
-        if self.url is not None:
-            require_link("url", self.url)
-        _require_number("timeout_seconds", self.timeout_seconds, 1, 600)
-
-
-HOOK_KINDS = ("command", "webhook", "alertmanager", "icinga")
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Config:
     """Everything that `maintsched.toml` says. It holds no secret: the mail password stands elsewhere."""
@@ -347,10 +291,10 @@ def find_config(path: str | None = None, *, environ: Mapping[str, str] = os.envi
     named = path or environ.get(VARIABLE)
     if named:
         return Path(named)
-    return next((place for place in config_places(environ) if _may_be_there(place)), None)
+    return next((place for place in config_places(environ) if may_be_there(place)), None)
 
 
-def _may_be_there(place: Path) -> bool:
+def may_be_there(place: Path) -> bool:
     """Say whether something is at a place, or hidden there: reading it then says why it cannot be read."""
     try:
         place.stat()
@@ -403,59 +347,3 @@ def _anchored(value: Any, folder: Path) -> Any:
         inside = {each.name: getattr(value, each.name) for each in fields(value)}
         return replace(value, **{name: _anchored(each, folder) for name, each in inside.items()})
     return value
-
-
-# --- the password -----------------------------------------------------------------------------------------------------
-
-
-def smtp_password(config: Config, environ: Mapping[str, str]) -> str | None:
-    """Return the password for `mail.user`: of `password_file`, else of the environment, else of a systemd credential.
-
-    None where there is no user. Raises `FileError` where there is none, where the file may be read by others than its
-    owner, or where it holds no password. No error and no value shows it.
-    """
-    if config.mail.user is None:
-        return None
-    if config.mail.password_file is not None:
-        return _password_of(config.mail.password_file, forbidden=0o077)
-    if PASSWORD_VARIABLE in environ:
-        return _checked(environ[PASSWORD_VARIABLE], f"variable {PASSWORD_VARIABLE}")
-    for credential in _credentials(environ):
-        return _password_of(credential, forbidden=0o007)  # the group's bits are those of an access list of systemd
-    expected = f"a password for {config.mail.user}: password_file, {PASSWORD_VARIABLE} or the credential {CREDENTIAL}"
-    raise FileError(str(config.path), line=None, key="mail.password_file", expected=expected, found="none")
-
-
-def _credentials(environ: Mapping[str, str]) -> Iterator[Path]:
-    folder = environ.get("CREDENTIALS_DIRECTORY")
-    if folder and _may_be_there(Path(folder) / CREDENTIAL):
-        yield Path(folder) / CREDENTIAL
-
-
-def _password_of(path: Path, *, forbidden: int) -> str:
-    try:
-        handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-        with os.fdopen(handle, "rb") as file:
-            _require_private(path, os.fstat(handle).st_mode, forbidden)
-            data = file.read(4 * PASSWORD_MAX + 3)
-        return _checked(data.decode().removesuffix("\n").removesuffix("\r"), str(path))
-    except UnicodeDecodeError:
-        raise FileError(str(path), line=None, key=None, expected="UTF-8 text", found="other bytes") from None
-    except OSError as error:
-        reason = str(error.strerror).lower()
-        raise FileError(str(path), line=None, key=None, expected="a readable file", found=reason) from error
-
-
-def _require_private(path: Path, mode: int, forbidden: int) -> None:
-    if not stat.S_ISREG(mode):
-        raise FileError(str(path), line=None, key=None, expected="a file with a password", found="no file")
-    if mode & forbidden:
-        expected = f"a file that nobody but its owner may read: chmod 600 {path}"
-        raise FileError(str(path), line=None, key=None, expected=expected, found=f"mode {stat.S_IMODE(mode):04o}")
-
-
-def _checked(text: str, place: str) -> str:
-    if not (0 < len(text) <= PASSWORD_MAX and text.isprintable()):
-        expected = f"a password: 1 to {PASSWORD_MAX} printable characters on one line"
-        raise FileError(place, line=None, key=None, expected=expected, found="something else (not shown)")
-    return text

@@ -104,6 +104,8 @@ def _name_of(kind: str, table: Mapping[str, Any]) -> str:
         return f"{table['kind']}/{table['key']}"
     if kind == "deferral":
         return f"{table['instance']}/{table['release']}"
+    if kind == "pin":
+        return f"{table['instance']}/{table.get('component', 'intrexx')}"
     return str(table.get("key", table.get("instance")))
 
 

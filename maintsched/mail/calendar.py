@@ -4,12 +4,12 @@ The lines are written by hand, because a library takes longer for one event than
 """
 
 import re
-from collections.abc import Iterator
 from datetime import UTC, datetime
 from functools import lru_cache
 from urllib.parse import quote
 
-from maintsched.mail.letter import Event, Letter, Method
+from maintsched.facts import Impact
+from maintsched.mail.letter import Event, EventStatus, Letter, MaintnoteStatus, Method
 from maintsched.mail.markup import cleaned
 
 PRODUCT = "-//maintsched//notice//EN"
@@ -25,55 +25,74 @@ def calendar_part(letter: Letter, event: Event, *, summary: str, description: st
 
     `summary` is one line, `description` may have several. The organizer is who the mail is from.
     """
-    return b"".join(folded(line) for line in _lines(letter, event, summary, description))
+    asked = event.method is Method.REQUEST
+    parts = (
+        _begin(event.method),
+        folded(f"UID:{text_value(event.uid)}"),
+        b"SEQUENCE:%d\r\n" % event.sequence,
+        _times(letter.stamp.astimezone(UTC), event.start.astimezone(UTC), event.end.astimezone(UTC), event.status),
+        folded(f"SUMMARY:{text_value(summary)}"),
+        folded(f"DESCRIPTION:{text_value(description)}"),
+        folded(f"URL:{event.url}") if event.url is not None else b"",
+        _organizer(letter.sender_name, letter.sender),
+        folded(_ATTENDEE + _person(letter.recipient_name, letter.recipient)) if asked else b"",
+        _provider(event.provider),
+        folded(f"X-MAINTNOTE-ACCOUNT:{text_value(event.account)}"),
+        _maintenance(event.maintenance_id),
+        *(folded(f"{_OBJECT}{impact.upper()}:{text_value(key)}") for key, impact in event.objects),
+        _end(event.impact, event.maintnote_status),
+    )
+    return b"".join(parts)
 
 
-def _lines(letter: Letter, event: Event, summary: str, description: str) -> Iterator[str]:
-    yield "BEGIN:VCALENDAR"
-    yield "VERSION:2.0"
-    yield f"PRODID:{PRODUCT}"
-    if event.method is not Method.NONE:
-        yield f"METHOD:{event.method.upper()}"
-    yield "BEGIN:VEVENT"
-    yield f"UID:{text_value(event.uid)}"
-    yield f"SEQUENCE:{event.sequence}"
-    yield f"DTSTAMP:{_instant(letter.stamp)}"
-    yield f"DTSTART:{_instant(event.start)}"
-    yield f"DTEND:{_instant(event.end)}"
-    yield f"STATUS:{event.status.upper()}"
-    yield f"SUMMARY:{text_value(summary)}"
-    yield f"DESCRIPTION:{text_value(description)}"
-    if event.url is not None:
-        yield f"URL:{event.url}"
-    yield "CATEGORIES:MAINTENANCE"
-    yield "TRANSP:TRANSPARENT"
-    yield f"ORGANIZER;{_person(letter.sender_name, letter.sender)}"
-    if event.method is Method.REQUEST:
-        named = _person(letter.recipient_name, letter.recipient)
-        yield f"ATTENDEE;ROLE=REQ-PARTICIPANT;PARTSTAT=NEEDS-ACTION;RSVP=FALSE;{named}"
-    yield from _maintnote(event)
-    yield "END:VEVENT"
-    yield "END:VCALENDAR"
+_ATTENDEE = "ATTENDEE;ROLE=REQ-PARTICIPANT;PARTSTAT=NEEDS-ACTION;RSVP=FALSE;"
+_OBJECT = "X-MAINTNOTE-OBJECT-ID;X-MAINTNOTE-OBJECT-IMPACT="
 
 
-def _maintnote(event: Event) -> Iterator[str]:
-    yield f"X-MAINTNOTE-PROVIDER:{text_value(event.provider)}"
-    yield f"X-MAINTNOTE-ACCOUNT:{text_value(event.account)}"
-    yield f"X-MAINTNOTE-MAINTENANCE-ID:{text_value(event.maintenance_id)}"
-    for key, impact in event.objects:
-        yield f"X-MAINTNOTE-OBJECT-ID;X-MAINTNOTE-OBJECT-IMPACT={impact.upper()}:{text_value(key)}"
-    yield f"X-MAINTNOTE-IMPACT:{event.impact.upper()}"
-    yield f"X-MAINTNOTE-STATUS:{event.maintnote_status}"
+# Lines that many mails in a row have in common are written once.
+
+
+def _lines(*lines: str) -> bytes:
+    return b"".join(map(folded, lines))
+
+
+@lru_cache(maxsize=8)
+def _begin(method: Method) -> bytes:
+    named = () if method is Method.NONE else (f"METHOD:{method.upper()}",)
+    return _lines("BEGIN:VCALENDAR", "VERSION:2.0", f"PRODID:{PRODUCT}", *named, "BEGIN:VEVENT")
+
+
+@lru_cache(maxsize=64)
+def _times(stamp: datetime, start: datetime, end: datetime, status: EventStatus) -> bytes:
+    """Return what says when, of instants in UTC: in other zones, two of them may count as equal."""
+    times = (f"DTSTAMP:{_instant(stamp)}", f"DTSTART:{_instant(start)}", f"DTEND:{_instant(end)}")
+    return _lines(*times, f"STATUS:{status.upper()}")
 
 
 def _instant(at: datetime) -> str:
-    return _in_utc(at.astimezone(UTC))
-
-
-@lru_cache(maxsize=256)
-def _in_utc(at: datetime) -> str:
     # strftime writes years before 1000 without zeros on some systems; none of those passes the birth of a letter.
     return at.strftime("%Y%m%dT%H%M%SZ")
+
+
+@lru_cache(maxsize=64)
+def _organizer(name: str, address: str) -> bytes:
+    return _lines("CATEGORIES:MAINTENANCE", "TRANSP:TRANSPARENT", f"ORGANIZER;{_person(name, address)}")
+
+
+@lru_cache(maxsize=64)
+def _provider(provider: str) -> bytes:
+    return _lines(f"X-MAINTNOTE-PROVIDER:{text_value(provider)}")
+
+
+@lru_cache(maxsize=64)
+def _maintenance(name: str) -> bytes:
+    return _lines(f"X-MAINTNOTE-MAINTENANCE-ID:{text_value(name)}")
+
+
+@lru_cache(maxsize=64)
+def _end(impact: Impact, status: MaintnoteStatus) -> bytes:
+    told = (f"X-MAINTNOTE-IMPACT:{impact.upper()}", f"X-MAINTNOTE-STATUS:{status}")
+    return _lines(*told, "END:VEVENT", "END:VCALENDAR")
 
 
 def text_value(text: str) -> str:
@@ -96,12 +115,17 @@ def folded(line: str) -> bytes:
     data = line.encode()
     if len(data) <= LINE_MAX:
         return data + b"\r\n"
-    parts, at, room = list[bytes](), 0, LINE_MAX
-    while len(data) - at > room:
-        end = at + room
-        while data[end] & 0xC0 == 0x80:  # the middle of a character
-            end -= 1
-        parts.append(data[at:end])
-        at, room = end, LINE_MAX - 1
-    parts.append(data[at:])
-    return b"\r\n ".join(parts) + b"\r\n"
+    first = _first_line(data)
+    rest = _NEXT_LINES.findall(data, len(first))
+    return b"\r\n ".join([first, *rest]) + b"\r\n"
+
+
+def _first_line(data: bytes) -> bytes:
+    end = LINE_MAX
+    while data[end] & 0xC0 == 0x80:  # the middle of a character
+        end -= 1
+    return data[:end]
+
+
+_NEXT_LINES = re.compile(rb"(?s).{1,74}(?![\x80-\xbf])")
+"""What a line takes after the space at its beginning: as much as there is room for, and no part of a character."""

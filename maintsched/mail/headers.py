@@ -49,8 +49,10 @@ def text_atoms(name: str, text: str) -> tuple[str, ...]:
 def encoded_words(text: str, *, taken: int = 1) -> tuple[str, ...]:
     """Return a text in encoded words; `taken` characters of the first line are used already."""
     words, word, room = list[str](), "", min(_WORD_MAX, LINE_MAX - taken) - len("=?utf-8?q??=")
+    if len(whole := "".join(map(_written, text))) <= room:
+        return (f"=?utf-8?q?{whole}?=",) if whole else ()
     for character in text:
-        written = _ENCODED[ord(character)] if character.isascii() else _octets(character)
+        written = _written(character)
         if len(word) + len(written) > room:
             words.append(word)
             word, room = "", _WORD_MAX - len("=?utf-8?q??=")
@@ -58,7 +60,8 @@ def encoded_words(text: str, *, taken: int = 1) -> tuple[str, ...]:
     return tuple(f"=?utf-8?q?{each}?=" for each in [*words, word] if each)
 
 
-def _octets(character: str) -> str:
+@lru_cache(maxsize=1024)
+def _written(character: str) -> str:
     return "".join(_ENCODED[octet] for octet in character.encode())
 
 

@@ -29,14 +29,15 @@ KEPT_MAX = 1024
 """Pieces of mails that are kept as they were read and written, because the next mail probably has them too."""
 
 # A value carries marks that no source can hold, because control characters are refused there and taken out here.
-_VALUE = "\x02"
+VALUE = "\x02"
 """Stands before a value: a line that begins with one begins with no markup."""
 _BAR = "\x03"
 """Stands for "|" in a value, which ends no cell."""
 _APART = "\x04"
 """Stands in "://" of a value that is no link as a whole, so that no customer's text becomes one."""
 _REMOVED = ("Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp")
-_LINK = re.compile(r"https?://[!#-;=?-~]+")
+# Private characters, which no value and no template holds, are blanks of a skeleton: a link may be filled in there.
+_LINK = re.compile("https?://[!#-;=?-~\ue000-\uf8ff]+")
 _LINK_END = ".,:;!?)'"
 _FOREIGN = re.compile(r"[*+>] |```|~~~|[=_*]{3,}$|[#|-]")
 
@@ -45,7 +46,7 @@ class MarkupRefused(Exception):
     """A line of a filled template that is no markup; `prefix` is what stands on it before the first value."""
 
     def __init__(self, line: str, *, expected: str) -> None:
-        self.prefix = line.partition(_VALUE)[0]
+        self.prefix = line.partition(VALUE)[0]
         self.expected = expected
         self.found = shown(line)
         super().__init__(expected)
@@ -112,7 +113,12 @@ def as_value(text: str) -> str:
         text = text.replace("|", _BAR)
     if "://" in text and not _LINK.fullmatch(text):
         text = text.replace("://", f":{_APART}//")
-    return _VALUE + text
+    return VALUE + text
+
+
+def is_link(text: str) -> bool:
+    """Say whether a value becomes a link as a whole, wherever it stands."""
+    return text.isascii() and _LINK.fullmatch(text) is not None and text[-1] not in _LINK_END
 
 
 def cleaned(text: str) -> str:
@@ -129,7 +135,7 @@ def shown(text: str) -> str:
 
 
 def _unmarked(text: str) -> str:
-    return text.replace(_VALUE, "").replace(_BAR, "|")  # several times as fast as `translate`
+    return text.replace(VALUE, "").replace(_BAR, "|")  # several times as fast as `translate`
 
 
 # --- reading ----------------------------------------------------------------------------------------------------------
@@ -239,39 +245,47 @@ def as_text(blocks: tuple[Block, ...]) -> str:
 
 @lru_cache(maxsize=KEPT_MAX)
 def _text(block: Block) -> str:
-    return "\n".join(_text_lines(block))
+    if isinstance(block, Heading):
+        text = _plain(block.runs)
+        return f"{text}\n{'-' * min(len(text), WIDTH)}"
+    return "\n".join(line for entry in entries(block) for line in wrapped(*entry))
 
 
-def _text_lines(block: Block) -> Iterator[str]:
+class Entry(NamedTuple):
+    """What begins on a line of its own: its text, what stands before it, and before each further line of it."""
+
+    text: str
+    first: str = ""
+    rest: str = ""
+
+
+def entries(block: Paragraph | Items | Facts) -> Iterator[Entry]:
+    """Return what a block says, as it is wrapped."""
     match block:
-        case Heading():
-            text = _plain(block.runs)
-            yield text
-            yield "-" * min(len(text), WIDTH)
         case Paragraph():
-            yield from wrapped(_plain(block.runs))
+            yield Entry(_plain(block.runs))
         case Items():
             for item in block.items:
-                yield from wrapped(_plain(item), first="- ", rest="  ")
+                yield Entry(_plain(item), "- ", "  ")
         case Facts():
             width = min(LABEL_WIDTH_MAX, max((len(label) + 1 for label, _ in block.rows), default=0))
             for label, runs in block.rows:
                 first = f"{label}:".ljust(width) if label else " " * width
-                yield from wrapped(_plain(runs), first=f"{first} ", rest=" " * (width + 1))
+                yield Entry(_plain(runs), f"{first} ", " " * (width + 1))
 
 
-def wrapped(text: str, *, first: str = "", rest: str = "") -> Iterator[str]:
+def wrapped(text: str, first: str = "", rest: str = "") -> Iterator[str]:
     """Yield `text` in lines of at most 72 columns; a longer word has a line of its own."""
-    line, empty = first, True
-    for word in text.split(" "):
-        if empty:
-            line, empty = line + word, False
-        elif len(line) + len(word) < WIDTH:
-            line = f"{line} {word}"
-        else:
-            yield line
-            line = rest + word
-    yield line.rstrip(" ")
+    at, before = 0, first
+    while len(before) + len(text) - at > WIDTH:
+        end = text.rfind(" ", at, at + WIDTH - len(before) + 1)
+        if end < 0:
+            end = text.find(" ", at)
+        if end < 0:
+            break
+        yield before + text[at:end]
+        at, before = end + 1, rest
+    yield (before + text[at:]).rstrip(" ")
 
 
 def _plain(runs: Runs) -> str:

@@ -4,10 +4,11 @@ Bytes are put together by hand: `email.message` takes fifty times as long, and r
 back with it.
 """
 
+import re
 from binascii import b2a_base64, b2a_qp
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import UTC
+from datetime import UTC, datetime
 from email.utils import format_datetime
 from functools import lru_cache
 from hashlib import sha256
@@ -39,6 +40,8 @@ class Content:
     text: str
     html: str
     calendar: bytes | None
+    written: tuple[bytes, bytes] | None = None
+    """Text and HTML in quoted-printable, where they were written together with others."""
 
 
 @lru_cache(maxsize=64)
@@ -59,27 +62,45 @@ def message_id(key: str, domain: str) -> str:
 def message_bytes(letter: Letter, content: Content) -> bytes:
     """Return the whole mail: CRLF lines of at most 998 octets, all of them ASCII."""
     head = "".join(_headers(letter, content)).encode("ascii")
-    return head + b"".join(_body(letter, content))
+    return b"".join((head, *_body(letter, content)))
 
 
 def _headers(letter: Letter, content: Content) -> Iterator[str]:
-    yield header("From", *address_atoms("From", letter.sender_name, letter.sender))
+    yield _from(letter.sender_name, letter.sender)
     yield header("To", *address_atoms("To", letter.recipient_name, letter.recipient))
     if letter.reply_to is not None:
         yield header("Reply-To", _checked("Reply-To", letter.reply_to))
     yield header("Subject", *text_atoms("Subject", content.subject))
-    yield header("Date", format_datetime(letter.stamp.astimezone(UTC)))
+    yield _date(letter.stamp.astimezone(UTC))
     yield header("Message-ID", _checked("Message-ID", message_id(letter.key, letter.domain)))
     if letter.reference is not None:
         yield header("In-Reply-To", _checked("In-Reply-To", letter.reference))
         yield header("References", letter.reference)
     yield _FIXED
-    yield header("List-Id", _checked("List-Id", f"<maintenance.{letter.domain}>"))
-    unsubscribe = quote(letter.unsubscribe or letter.reply_to or letter.sender, safe="@!$&*+-/=._~")
-    yield header("List-Unsubscribe", f"<mailto:{_checked('List-Unsubscribe', unsubscribe)}?subject=unsubscribe>")
+    yield _list(letter.domain, letter.unsubscribe or letter.reply_to or letter.sender)
     yield "MIME-Version: 1.0\r\n"
     yield f'Content-Type: {_kind(content)};\r\n boundary="{_boundary(letter, content)}"\r\n'
     yield f"Content-Language: {letter.language}\r\n"
+
+
+# What many mails in a row have in common is written once.
+
+
+@lru_cache(maxsize=64)
+def _from(name: str, address: str) -> str:
+    return header("From", *address_atoms("From", name, address))
+
+
+@lru_cache(maxsize=64)
+def _date(at: datetime) -> str:
+    return header("Date", format_datetime(at))
+
+
+@lru_cache(maxsize=64)
+def _list(domain: str, unsubscribe: str) -> str:
+    named = header("List-Id", _checked("List-Id", f"<maintenance.{domain}>"))
+    address = _checked("List-Unsubscribe", quote(unsubscribe, safe="@!$&*+-/=._~"))
+    return named + header("List-Unsubscribe", f"<mailto:{address}?subject=unsubscribe>")
 
 
 def _checked(name: str, text: str) -> str:
@@ -100,36 +121,37 @@ def _inner(letter: Letter) -> str:
     return f"=_words_{envelope_id(letter.key)}"
 
 
-def _body(letter: Letter, content: Content) -> Iterator[bytes]:
+def _body(letter: Letter, content: Content) -> tuple[bytes, ...]:
     inner = _inner(letter).encode()
-    words = b"".join(
-        (
-            b"\r\n--", inner, b"\r\n", _TEXT_PLAIN, quoted_printable(content.text),
-            b"\r\n--", inner, b"\r\n", _TEXT_HTML, _page(content.html),
-        )
-    )  # fmt: skip
+    text, page = content.written or (quoted_printable(content.text), _page(content.html))
+    words = (b"\r\n--", inner, _TEXT_PLAIN, text, b"\r\n--", inner, _TEXT_HTML, page, b"\r\n--", inner)
     if content.calendar is None or letter.event is None:
-        yield from (words, b"\r\n--", inner, b"--\r\n")
-        return
+        return (*words, b"--\r\n")
     outer = _boundary(letter, content).encode()
-    calendar = base64_lines(content.calendar)
-    yield from (b"\r\n--", outer, b'\r\nContent-Type: multipart/alternative;\r\n boundary="', inner, b'"\r\n', words)
-    yield from (b"\r\n--", inner, b"\r\n", _calendar_head(letter.event.method), calendar, b"\r\n--", inner, b"--\r\n")
-    yield from (b"\r\n--", outer, b"\r\n", _ATTACHMENT, calendar, b"\r\n--", outer, b"--\r\n")
+    calendar, head = base64_lines(content.calendar), _calendar_head(letter.event.method)
+    return (
+        b"\r\n--", outer, _ALTERNATIVE, inner, b'"\r\n', *words, head, calendar, b"\r\n--", inner, b"--\r\n",
+        b"\r\n--", outer, _ATTACHMENT, calendar, b"\r\n--", outer, b"--\r\n",
+    )  # fmt: skip
 
 
-_TEXT_PLAIN = b"Content-Type: text/plain; charset=utf-8\r\nContent-Transfer-Encoding: quoted-printable\r\n\r\n"
-_TEXT_HTML = b"Content-Type: text/html; charset=utf-8\r\nContent-Transfer-Encoding: quoted-printable\r\n\r\n"
+_BASE64_LINE = re.compile(rb".{1,76}")
+_ALTERNATIVE = b'\r\nContent-Type: multipart/alternative;\r\n boundary="'
+_TEXT_PLAIN = b"\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Transfer-Encoding: quoted-printable\r\n\r\n"
+_TEXT_HTML = b"\r\nContent-Type: text/html; charset=utf-8\r\nContent-Transfer-Encoding: quoted-printable\r\n\r\n"
 _ATTACHMENT = (
-    b'Content-Type: application/ics; name="maintenance.ics"\r\n'
+    b'\r\nContent-Type: application/ics; name="maintenance.ics"\r\n'
     b'Content-Disposition: attachment; filename="maintenance.ics"\r\n'
     b"Content-Transfer-Encoding: base64\r\n\r\n"
 )
 
 
+@lru_cache(maxsize=8)
 def _calendar_head(method: Method) -> bytes:
     named = "" if method is Method.NONE else f"; method={method.upper()}"
-    return f"Content-Type: text/calendar; charset=utf-8{named}\r\nContent-Transfer-Encoding: base64\r\n\r\n".encode()
+    return (
+        f"\r\nContent-Type: text/calendar; charset=utf-8{named}\r\nContent-Transfer-Encoding: base64\r\n\r\n".encode()
+    )
 
 
 def quoted_printable(text: str) -> bytes:
@@ -151,8 +173,8 @@ def _looks(html: str) -> bytes:
 
 def base64_lines(data: bytes) -> bytes:
     """Return bytes in base64, in lines of 76 characters that end in CRLF."""
-    encoded = b2a_base64(data, newline=False)
-    return b"".join(encoded[at : at + 76] + b"\r\n" for at in range(0, len(encoded), 76))
+    lines = _BASE64_LINE.findall(b2a_base64(data, newline=False))
+    return b"\r\n".join([*lines, b""])
 
 
 # --- reading back -----------------------------------------------------------------------------------------------------

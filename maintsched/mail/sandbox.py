@@ -17,11 +17,13 @@ from jinja2.filters import FILTERS as ALL_FILTERS
 from jinja2.meta import find_referenced_templates
 from jinja2.runtime import BlockReference, Context, Macro, Undefined
 from jinja2.sandbox import SandboxedEnvironment
+from jinja2.tests import TESTS as ALL_TESTS
 from jinja2.utils import Namespace, pass_context
 from jinja2.visitor import NodeTransformer
 
 from maintsched.errors import show
-from maintsched.mail.markup import as_value
+from maintsched.mail.blanks import Blank, NotShared, has_blank
+from maintsched.mail.markup import VALUE, as_value
 
 SIZE_MAX = 256 * 1024
 """Bytes that a filled template, and any text on the way to it, may have."""
@@ -56,6 +58,8 @@ def put_together(pieces: Iterable[str]) -> Filled:
     """Join what a part of a template has put out, unless it is too much."""
     listed = list(pieces)
     require_size(sum(map(len, listed)))
+    if any(map(has_blank, listed)):
+        raise NotShared("a part of a template that is a value itself")
     return Filled("".join(listed))
 
 
@@ -70,6 +74,8 @@ def put_out(found: Any) -> str:
     kind = type(found)
     if kind is Filled:
         return cast(str, found)
+    if kind is Blank:
+        return VALUE + cast(Blank, found).put_out
     if kind is not str:
         found = _text(found, expected="a text or a number between {{ and }}")
     require_size(len(found))
@@ -85,7 +91,8 @@ class Sandbox(SandboxedEnvironment):
         super().__init__(**options)
         self.globals = {"namespace": Namespace}
         filters = {name: ALL_FILTERS[name] for name in FILTERS} | {"join": _join, "replace": _replace}
-        self.filters = {name: self._timed(function) for name, function in filters.items()} | {_TURNS: _turns}
+        self.filters = {name: self._timed(name, function) for name, function in filters.items()} | {_TURNS: _turns}
+        self.tests = {**_TESTS}
         self.begin()
 
     def begin(self) -> None:
@@ -98,10 +105,12 @@ class Sandbox(SandboxedEnvironment):
         if monotonic() > self._soonest and thread_time() > self._until:
             raise OutputRefused(expected=f"a template that is filled within {SECONDS_MAX:g} s", found="a longer one")
 
-    def _timed(self, function: Callable[..., Any]) -> Callable[..., Any]:
+    def _timed(self, name: str, function: Callable[..., Any]) -> Callable[..., Any]:
         @wraps(function)
         def timed(*given: Any, **named: Any) -> Any:
             self.spend()
+            if Blank in map(type, given):
+                return Blank.later(name, function, given, named)
             return function(*given, **named)
 
         return timed
@@ -170,6 +179,25 @@ class _Counted(NodeTransformer):
         return counted
 
 
+def _telling(test: Callable[..., Any]) -> Callable[..., Any]:
+    """Return a test that refuses blanks: what it would say hangs on the value."""
+
+    @wraps(test)
+    def telling(*given: Any) -> Any:
+        if Blank in map(type, given):
+            raise NotShared("a test of a value")
+        return test(*given)
+
+    return telling
+
+
+_SAME_OF_ALL = ("defined", "undefined")
+"""Tests that say the same of every text."""
+_TESTS: dict[str, Any] = {
+    name: cast(Any, test) if name in _SAME_OF_ALL else _telling(cast(Any, test)) for name, test in ALL_TESTS.items()
+}
+
+
 @pass_context
 def _turns(context: Context, found: Iterable[Any]) -> Iterator[Any]:
     """Look at the time with each turn of a loop, also of one that puts nothing out."""
@@ -180,9 +208,12 @@ def _turns(context: Context, found: Iterable[Any]) -> Iterator[Any]:
     sandbox.spend()
 
 
-def _join(found: Iterable[Any], between: str = "", attribute: str | None = None) -> str:
+def _join(found: Iterable[Any], between: str = "", attribute: str | None = None) -> str | Blank:
     """Put the texts of a list one after the other."""
-    listed = [_text(each if attribute is None else each[attribute]) for each in found]
+    parts = [each if attribute is None else each[attribute] for each in found]
+    if Blank in map(type, parts):
+        return Blank.joined(between, parts)
+    listed = list(map(_text, parts))
     require_size(sum(map(len, listed)) + len(between) * len(listed))
     return between.join(listed)
 

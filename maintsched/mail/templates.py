@@ -15,6 +15,7 @@ from markupsafe import Markup
 
 from maintsched.errors import FileError, printable, show
 from maintsched.fleet import Language
+from maintsched.mail.blanks import Blank
 from maintsched.mail.markup import Block, Draft, MarkupRefused, as_html, cleaned, read
 from maintsched.mail.sandbox import SIZE_MAX, OutputRefused, Sandbox, put_out, put_together
 from maintsched.notices import NoticeKind
@@ -40,6 +41,7 @@ class Templates:
     def __init__(self, folder: Path | None = None) -> None:
         self._sources = _Sources((folder, builtin_folder()) if folder else (builtin_folder(),))
         self._digests: dict[str, str] = {}
+        self._own: dict[str, bool] = {}
 
     def draft(self, language: Language, kind: NoticeKind, context: Mapping[str, Any]) -> Draft:
         """Return what the template of a kind says, filled with `context`.
@@ -47,7 +49,7 @@ class Templates:
         Raises `FileError`, which names file and line, where the template is at fault, or asks for what is not there.
         """
         name = f"{language}/{kind}.md"
-        filled = self._fill(self._words, name, context)
+        filled = self.filled(language, kind, context)
         try:
             return read(filled)
         except MarkupRefused as refused:
@@ -56,11 +58,18 @@ class Templates:
                 path, line=line, key=None, expected=refused.expected, found=show(refused.found)
             ) from refused
 
+    def filled(self, language: Language, kind: NoticeKind, context: Mapping[str, Any]) -> str:
+        """Return the template of a kind filled with `context`, before it is read; raises as `draft` does."""
+        return self._fill(self._words, f"{language}/{kind}.md", context)
+
     def frame(self, language: Language, title: str, blocks: tuple[Block, ...]) -> str:
         """Return blocks as a whole HTML document: the layout around them."""
-        body = as_html(blocks)
-        html = self._fill(self._pages, LAYOUT, {"language": str(language), "title": title, "body": Markup(body)})  # noqa: S704
-        if body not in html:
+        return self.page(language, title, Markup(as_html(blocks)))  # noqa: S704 - written by ourselves
+
+    def page(self, language: Language, title: str | Blank, body: Markup | Blank) -> str:
+        """Return the layout around a body; in place of a blank, what it puts out."""
+        html = self._fill(self._pages, LAYOUT, {"language": str(language), "title": title, "body": body})
+        if (body.put_out if isinstance(body, Blank) else body) not in html:
             path = str(self._sources.read(LAYOUT).path)
             raise FileError(path, line=None, key=None, expected="{{ body }} once, as it is", found="a page without it")
         return html
@@ -73,6 +82,14 @@ class Templates:
             parts = [f"{each}\n{len(source)}\n{source}" for each in names for source in [self._sources.read(each).text]]
             self._digests[name] = sha256("\n".join(parts).encode()).hexdigest()
         return self._digests[name]
+
+    def come_along(self, language: Language, kind: NoticeKind) -> bool:
+        """Say whether all that the words of a kind come from is of the package, and nothing of an operator."""
+        name = f"{language}/{kind}.md"
+        if name not in self._own:
+            paths = [self._sources.read(each).path for each in (*self._closure(name), LAYOUT)]
+            self._own[name] = not all(path.is_relative_to(self._sources.folders[-1]) for path in paths)
+        return not self._own[name]
 
     def path(self, language: Language, kind: NoticeKind) -> Path:
         """Return the file that the words of a kind come from."""

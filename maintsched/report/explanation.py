@@ -227,6 +227,7 @@ def _explain_deferral(contract: Contract, fleet: Fleet, facts: Facts, name: str,
         for period in contract.deferral.remind
     )
     about = (
+        *(("withdrawn",) if running.deferral.withdrawn_at is not None else ()),
         f"asked for until {_instant(running.deferral.until.astimezone(contract.zone))}",
         f"reading deferral.after = {contract.deferral.after}",
     )
@@ -234,7 +235,11 @@ def _explain_deferral(contract: Contract, fleet: Fleet, facts: Facts, name: str,
         Paragraph(title=f"deferral {name} starts", lines=(_instant(running.start), "the window it would have gone in")),
         Paragraph(title="latest possible end", lines=tuple(_said(explain_deferral_limit(contract, running.start)))),
         Paragraph(title="ends", lines=(_instant(running.end), *about)),
-        Paragraph(title="the customer is reminded", lines=reminders),
+        *(
+            [Paragraph(title="the customer is reminded", lines=reminders)]
+            if running.deferral.withdrawn_at is None
+            else ()
+        ),
         Paragraph(title="goes in with", lines=(into,)),
         *_conflicts(plan),
     ]
@@ -276,6 +281,7 @@ def _of_release(contract: Contract, plan: Plan, release: Release) -> Iterator[Pa
         f"{release.component}, {release.change_class}, on {', '.join(release.tracks) or 'every track'}",
         f"available since {_instant(release.available_at.astimezone(contract.zone))}",
         *((release.changes,) if release.changes else ()),
+        *((f"withdrawn: {release.withdrawn}",) if release.withdrawn else ()),
     )
     yield Paragraph(title=f"release {release.id}", lines=lines)
     for planned in plan.windows:

@@ -180,11 +180,11 @@ def _tables(plan: Plan, fleet: Fleet, dates: DateWords) -> dict[str, Any]:
     anchors = _anchors(plan)
     return {
         "freezes": [_freeze(freeze, fleet, dates) for freeze in plan.freezes[:ROWS_MAX]],
-        "deferrals": [_deferral(running, anchors, dates) for running in plan.deferrals[:ROWS_MAX]],
+        "deferrals": [_deferral(running, anchors, dates) for running in plan.open_deferrals[:ROWS_MAX]],
         "holidays": holidays[:ROWS_MAX],
         "more": {
             "freezes": max(0, len(plan.freezes) - ROWS_MAX),
-            "deferrals": max(0, len(plan.deferrals) - ROWS_MAX),
+            "deferrals": max(0, len(plan.open_deferrals) - ROWS_MAX),
             "holidays": max(0, len(holidays) - ROWS_MAX),
         },
     }

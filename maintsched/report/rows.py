@@ -32,7 +32,7 @@ def plan_json(plan: Plan, *, generated_at: datetime) -> Iterator[str]:
         yield "\n" if index == 0 else ",\n"
         yield from _window_json(planned)
     rest = {
-        "deferrals": [_deferral(running) for running in plan.deferrals],
+        "deferrals": [_deferral(running) for running in plan.open_deferrals],
         "freezes": [_freeze(plan, freeze) for freeze in plan.freezes],
         "conflicts": [_conflict(conflict) for conflict in plan.conflicts],
         "cancelled": [_cancelled(plan, declared) for declared in plan.cancelled],

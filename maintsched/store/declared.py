@@ -1,20 +1,21 @@
-"""What was declared besides windows: releases, deferrals, freezes, outages, consents, track switches."""
+"""What was declared besides windows: releases, deferrals, pins, freezes, outages, consents, track switches."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, delete, insert, or_, select, update
+from sqlalchemy import Connection, and_, delete, insert, or_, select, update
 
-from maintsched.facts import ChangeClass, Consent, Deferral, Freeze, Outage, OutageCause, Release, TrackSwitch
+from maintsched.facts import ChangeClass, Consent, Deferral, Freeze, Outage, OutageCause, Pin, Release, TrackSwitch
 from maintsched.localtime import Elapsed, utc
-from maintsched.store.rows import ConsentRow, DeferralRow, FreezeRow, OutageRow, ReleaseRow, TrackSwitchRow
+from maintsched.store.rows import ConsentRow, DeferralRow, FreezeRow, OutageRow, PinRow, ReleaseRow, TrackSwitchRow
 from maintsched.store.tables import facts_changed, table_of
 from maintsched.version import Version
 
 RELEASE = table_of(ReleaseRow)
 DEFERRAL = table_of(DeferralRow)
+PIN = table_of(PinRow)
 FREEZE = table_of(FreezeRow)
 OUTAGE = table_of(OutageRow)
 CONSENT = table_of(ConsentRow)
@@ -38,7 +39,7 @@ class KeptOutage:
     note: str = ""
 
 
-# --- releases, deferrals, consents, track switches -------------------------------------------------------------------
+# --- releases, deferrals, pins, consents, track switches -------------------------------------------------------------
 
 
 def read_releases(connection: Connection) -> tuple[Release, ...]:
@@ -54,6 +55,7 @@ def read_releases(connection: Connection) -> tuple[Release, ...]:
             changes=row["changes"],
             estimate=Elapsed.parse(row["estimate"]) if row["estimate"] else None,
             carries=tuple(Version.parse(each) for each in row["carries"]),
+            withdrawn=row["withdrawn"] or "",
         )
         for row in found
     )
@@ -73,6 +75,7 @@ def write_releases(connection: Connection, releases: Iterable[Release]) -> None:
             "changes": release.changes,
             "estimate": str(release.estimate) if release.estimate is not None else None,
             "carries": [str(each) for each in release.carries],
+            "withdrawn": release.withdrawn or None,
         }
         connection.execute(insert(RELEASE), [row])
     facts_changed(connection)
@@ -88,6 +91,7 @@ def read_deferrals(connection: Connection) -> tuple[Deferral, ...]:
             until=row["until"],
             start=row["starts_at"],
             granted_at=row["granted_at"],
+            withdrawn_at=row["withdrawn_at"],
         )
         for row in found
     )
@@ -105,8 +109,50 @@ def write_deferrals(connection: Connection, deferrals: Iterable[Deferral]) -> No
             "until": deferral.until,
             "starts_at": deferral.start,
             "granted_at": deferral.granted_at,
+            "withdrawn_at": deferral.withdrawn_at,
         }
         connection.execute(insert(DEFERRAL), [row])
+    facts_changed(connection)
+
+
+def read_pins(connection: Connection) -> tuple[Pin, ...]:
+    """Return every pin."""
+    found = connection.execute(select(PIN).order_by(PIN.c.instance, PIN.c.component)).mappings()
+    return tuple(
+        Pin(
+            instance=row["instance"],
+            component=row["component"],
+            version=Version.parse(row["version"]),
+            start=row["starts_at"],
+            until=row["until"],
+            reason=row["reason"],
+            security=row["security"],
+        )
+        for row in found
+    )
+
+
+def write_pins(connection: Connection, pins: Iterable[Pin]) -> None:
+    """Store pins; one of the same instance and component takes the place of the older entry."""
+    for pin in pins:
+        remove_pin(connection, pin)
+        row = {
+            "instance": pin.instance,
+            "component": pin.component,
+            "version": str(pin.version),
+            "starts_at": pin.start,
+            "until": pin.until,
+            "reason": pin.reason,
+            "security": pin.security,
+        }
+        connection.execute(insert(PIN), [row])
+    facts_changed(connection)
+
+
+def remove_pin(connection: Connection, pin: Pin) -> None:
+    """Remove the pin of that instance and component."""
+    same = (PIN.c.instance == pin.instance) & (PIN.c.component == pin.component)
+    connection.execute(delete(PIN).where(same))
     facts_changed(connection)
 
 
@@ -132,6 +178,15 @@ def write_consents(connection: Connection, consents: Iterable[Consent]) -> None:
         facts_changed(connection)
 
 
+def end_consents(connection: Connection, instance: str, at: datetime) -> None:
+    """Let every consent of an instance end at `at`; one that would only have begun then is none."""
+    mine = CONSENT.c.instance == instance
+    connection.execute(delete(CONSENT).where(mine, CONSENT.c.given_at >= at))
+    open_ended = or_(CONSENT.c.until.is_(None), CONSENT.c.until > at)
+    connection.execute(update(CONSENT).where(and_(mine, open_ended)).values(until=at))
+    facts_changed(connection)
+
+
 def read_track_switches(connection: Connection) -> tuple[TrackSwitch, ...]:
     """Return every track switch."""
     found = connection.execute(select(TRACK_SWITCH).order_by(TRACK_SWITCH.c.id)).mappings()
@@ -145,6 +200,13 @@ def write_track_switches(connection: Connection, switches: Iterable[TrackSwitch]
     if rows:
         connection.execute(insert(TRACK_SWITCH), rows)
         facts_changed(connection)
+
+
+def replace_track_switch(connection: Connection, switch: TrackSwitch) -> None:
+    """Store a track switch; one of the same instance and instant gives way."""
+    same = (TRACK_SWITCH.c.instance == switch.instance) & (TRACK_SWITCH.c.at == switch.at)
+    connection.execute(delete(TRACK_SWITCH).where(same))
+    write_track_switches(connection, [switch])
 
 
 # --- freezes ----------------------------------------------------------------------------------------------------------

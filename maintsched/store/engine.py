@@ -13,7 +13,7 @@ from sqlalchemy.exc import ArgumentError, SQLAlchemyError, StatementError
 
 from maintsched.errors import MaintschedError, StoreError, printable, show
 
-SCHEMA = "0001"
+SCHEMA = "0003"
 """The revision of the schema that this version reads and writes."""
 BUSY_SECONDS = 30
 """How long a writer waits for another one on SQLite."""

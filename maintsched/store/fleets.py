@@ -2,7 +2,7 @@
 
 import secrets
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from datetime import date, datetime, time
 from hashlib import sha256
 from typing import Any, NamedTuple
@@ -22,16 +22,22 @@ ERASED = "erased"
 """What stands in place of the name of a contact whose data were erased."""
 
 
-def read_fleet(connection: Connection) -> Fleet:
-    """Return the fleet; contacts whose data were erased are no part of it."""
+def read_fleet(connection: Connection, customers: Collection[str] | None = None) -> Fleet:
+    """Return the fleet, or the part of it that `customers` are; contacts whose data were erased are no part of it."""
     contacts: dict[str, list[Contact]] = defaultdict(list)
     instances: dict[str, list[Instance]] = defaultdict(list)
-    known = select(CONTACT).where(CONTACT.c.erased_at.is_(None)).order_by(CONTACT.c.customer, CONTACT.c.position)
-    for row in connection.execute(known).mappings():
+    some = [] if customers is None else sorted(customers)
+    of_contacts, of_instances, of_customers = (
+        [] if customers is None else [column.in_(some)]
+        for column in (CONTACT.c.customer, INSTANCE.c.customer, CUSTOMER.c.key)
+    )
+    known = select(CONTACT).where(CONTACT.c.erased_at.is_(None), *of_contacts)
+    for row in connection.execute(known.order_by(CONTACT.c.customer, CONTACT.c.position)).mappings():
         contacts[row["customer"]].append(contact_from_row(row))
-    for row in connection.execute(select(INSTANCE).order_by(INSTANCE.c.customer, INSTANCE.c.position)).mappings():
+    listed = select(INSTANCE).where(*of_instances).order_by(INSTANCE.c.customer, INSTANCE.c.position)
+    for row in connection.execute(listed).mappings():
         instances[row["customer"]].append(instance_from_row(row))
-    customers = connection.execute(select(CUSTOMER).order_by(CUSTOMER.c.position)).mappings()
+    found = connection.execute(select(CUSTOMER).where(*of_customers).order_by(CUSTOMER.c.position)).mappings()
     return Fleet(
         customers=tuple(
             Customer(
@@ -42,8 +48,9 @@ def read_fleet(connection: Connection) -> Fleet:
                 sender=row["sender"],
                 contacts=tuple(contacts[row["key"]]),
                 instances=tuple(instances[row["key"]]),
+                work_notices=None if row["work_notices"] is None else tuple(row["work_notices"]),
             )
-            for row in customers
+            for row in found
         )
     )
 
@@ -102,6 +109,21 @@ def kept_contacts(connection: Connection) -> dict[tuple[str, str], KeptContact]:
     return {(customer, key): KeptContact(salt, email, erased) for customer, key, salt, email, erased in found}
 
 
+def customers_on(connection: Connection, hosts: Collection[str]) -> set[str]:
+    """Return the customers that have an instance on one of `hosts`."""
+    wanted = select(INSTANCE.c.customer).where(INSTANCE.c.host.in_(sorted(hosts))).distinct()
+    return set(connection.execute(wanted).scalars())
+
+
+def write_versions(connection: Connection, instance: str, versions: Mapping[str, str]) -> None:
+    """Note what is installed on an instance now; components that are not named stay as they were known."""
+    same = INSTANCE.c.key == instance
+    known = connection.execute(select(INSTANCE.c.versions).where(same)).scalar_one_or_none()
+    if known is not None and {**known, **versions} != known:
+        connection.execute(update(INSTANCE).where(same).values(versions={**known, **versions}))
+        facts_changed(connection)
+
+
 def write_fleet(connection: Connection, fleet: Fleet) -> None:
     """Make the fleet in the database the one given; contacts keep their salts, and who was erased stays erased."""
     kept = kept_contacts(connection)
@@ -134,6 +156,7 @@ def _customer_rows(fleet: Fleet) -> Iterable[dict[str, Any]]:
             "language": str(customer.language),
             "package": customer.package,
             "sender": customer.sender,
+            "work_notices": None if customer.work_notices is None else list(customer.work_notices),
         }
 
 

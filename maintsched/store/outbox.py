@@ -161,13 +161,20 @@ def _thread_row(thread: Thread) -> dict[str, Any]:
 # --- reading ----------------------------------------------------------------------------------------------------------
 
 
-def read_threads(connection: Connection, subjects: Collection[str]) -> dict[tuple[str, str], Thread]:
-    """Return the threads of `subjects`, by subject and customer."""
+def read_threads(
+    connection: Connection, subjects: Collection[str], customers: Collection[str] | None = None
+) -> dict[tuple[str, str], Thread]:
+    """Return the threads of `subjects`, of all customers or of some, by subject and customer."""
+    wanted = select(THREAD).where(*_of(THREAD, customers))
     return {
         (row["subject"], row["customer"]): _thread_from_row(row)
         for some in in_chunks(sorted(subjects))
-        for row in connection.execute(select(THREAD).where(THREAD.c.subject.in_(some))).mappings()
+        for row in connection.execute(wanted.where(THREAD.c.subject.in_(some))).mappings()
     }
+
+
+def _of(table: Table, customers: Collection[str] | None) -> list[ColumnElement[bool]]:
+    return [] if customers is None else [table.c.customer.in_(sorted(customers))]
 
 
 def read_revisions(connection: Connection, notices: Collection[Notice]) -> dict[tuple[str, str], int]:
@@ -269,8 +276,10 @@ def notice_from_row(row: Mapping[Any, Any]) -> StoredNotice:
     )
 
 
-def read_tellings(connection: Connection, subjects: Collection[str]) -> dict[tuple[str, str], list[Telling]]:
-    """Return what became of the notices that tell of `subjects`, by subject and customer."""
+def read_tellings(
+    connection: Connection, subjects: Collection[str], customers: Collection[str] | None = None
+) -> dict[tuple[str, str], list[Telling]]:
+    """Return what became of the notices that tell of `subjects`, of all customers or of some, by both."""
     columns = (
         NOTICE.c.subject,
         NOTICE.c.customer,
@@ -286,7 +295,7 @@ def read_tellings(connection: Connection, subjects: Collection[str]) -> dict[tup
     kinds = NOTICE.c.kind.in_(sorted(TELLING))
     found: dict[tuple[str, str], list[Telling]] = defaultdict(list)
     for some in in_chunks(sorted(subjects)):
-        rows = connection.execute(select(*columns).where(kinds, NOTICE.c.subject.in_(some)))
+        rows = connection.execute(select(*columns).where(kinds, NOTICE.c.subject.in_(some), *_of(NOTICE, customers)))
         for row in rows:
             telling = Telling(
                 revision=row.revision,
@@ -314,11 +323,11 @@ def deadlines_of(
     return found
 
 
-def read_keys(connection: Connection, subjects: Collection[str]) -> set[str]:
+def read_keys(connection: Connection, subjects: Collection[str], customers: Collection[str] | None = None) -> set[str]:
     """Return the keys of the notices of `subjects`; of those that were withdrawn only what may have gone out before."""
     found: set[str] = set()
     counts = or_(ACTION.c.state != ActionState.CANCELLED, NOTICE.c.result.is_not(None))
-    known = select(NOTICE.c.key).join(ACTION, ACTION.c.key == NOTICE.c.key).where(counts)
+    known = select(NOTICE.c.key).join(ACTION, ACTION.c.key == NOTICE.c.key).where(counts, *_of(NOTICE, customers))
     for some in in_chunks(sorted(subjects)):
         found.update(connection.execute(known.where(NOTICE.c.subject.in_(some))).scalars())
     return found

@@ -45,6 +45,7 @@ class CustomerRow(Row, table=True):
     language: str
     package: str
     sender: str | None = None
+    work_notices: list[str] | None = values(null=True)
 
 
 class ContactRow(Row, table=True):
@@ -111,7 +112,7 @@ class WindowRow(Row, table=True):
 
 
 class ReleaseRow(Row, table=True):
-    """A release."""
+    """A release. `withdrawn` is why somebody took it back."""
 
     __tablename__ = "release"
     component: str = Field(primary_key=True)
@@ -122,10 +123,11 @@ class ReleaseRow(Row, table=True):
     changes: str
     estimate: str | None = None
     carries: list[str] = values()
+    withdrawn: str | None = None
 
 
 class DeferralRow(Row, table=True):
-    """A deferral."""
+    """A deferral. `withdrawn_at` is when somebody withdrew it."""
 
     __tablename__ = "deferral"
     instance: str = Field(primary_key=True)
@@ -133,6 +135,20 @@ class DeferralRow(Row, table=True):
     until: datetime = at()
     starts_at: datetime | None = at(null=True)
     granted_at: datetime | None = at(null=True)
+    withdrawn_at: datetime | None = at(null=True)
+
+
+class PinRow(Row, table=True):
+    """A version that a component of an instance stays at."""
+
+    __tablename__ = "pin"
+    instance: str = Field(primary_key=True)
+    component: str = Field(primary_key=True)
+    version: str
+    starts_at: datetime = at()
+    until: datetime | None = at(null=True)
+    reason: str
+    security: bool
 
 
 class FreezeRow(Row, table=True):
@@ -269,6 +285,106 @@ class SuppressionRow(Row, table=True):
     address_hash: str
     since: datetime = at()
     reason: str
+
+
+# --- work -------------------------------------------------------------------------------------------------------------
+
+
+class RunRow(Row, table=True):
+    """A run: the work of one instance in one window. Its place in the ledger is the action of the same key."""
+
+    __tablename__ = "run"
+    key: str = Field(primary_key=True)
+    window: str = Field(index=True)
+    instance: str = Field(index=True)
+    customer: str
+    host: str
+    executor: str
+    starts_at: datetime = at()
+    ends_at: datetime = at()
+    items: list[dict[str, Any]] = values()
+    wave: int
+    state: str = Field(index=True)
+    gate: str | None = None
+    why: str
+    attempt: int
+    started_at: datetime | None = at(null=True)
+    ended_at: datetime | None = at(null=True)
+    expected_seconds: int
+    silent_since: datetime | None = at(null=True)
+    plans: list[dict[str, Any]] = values()
+    applied: list[dict[str, Any]] = values()
+    entered_at: datetime = at()
+
+
+class StepRow(Row, table=True):
+    """One step of an attempt of a run."""
+
+    __tablename__ = "step"
+    run: str = Field(primary_key=True)
+    attempt: int = Field(primary_key=True)
+    number: int = Field(primary_key=True)
+    name: str
+    phase: str
+    part: str
+    state: str
+    idempotent: bool
+    tries: int
+    job: str | None = None
+    argv: list[str] = values()
+    started_at: datetime | None = at(null=True)
+    ended_at: datetime | None = at(null=True)
+    exit_code: int | None = None
+    tail: str = Field(sa_column=Column(Text, nullable=False))
+    expected_seconds: int
+    data: dict[str, Any] = values()
+
+
+class ApprovalRow(Row, table=True):
+    """An operator's leave to pass a gate that no promise to a customer depends on."""
+
+    __tablename__ = "approval"
+    run: str = Field(primary_key=True)
+    gate: str = Field(primary_key=True)
+    at: datetime = at()
+    reason: str
+
+
+class PauseRow(Row, table=True):
+    """An operator's halt."""
+
+    __tablename__ = "pause"
+    key: str = Field(primary_key=True)
+    since: datetime = at()
+    reason: str
+    customers: list[str] = values()
+    instances: list[str] = values()
+    resumed_at: datetime | None = at(null=True)
+
+
+class HostLockRow(Row, table=True):
+    """The one run that is at a host. It is freed by that run's end alone, never by its age."""
+
+    __tablename__ = "host_lock"
+    host: str = Field(primary_key=True)
+    run: str
+    owner: str
+    reason: str
+    since: datetime = at()
+    heartbeat_at: datetime = at()
+
+
+class HookCallRow(Row, table=True):
+    """What became of the call of a hook."""
+
+    __tablename__ = "hook_call"
+    key: str = Field(primary_key=True)
+    subject: str = Field(index=True)
+    state: str
+    tries: int
+    changed_at: datetime = at()
+    said: str
+    kept: dict[str, Any] = values()
 
 
 # --- proof ------------------------------------------------------------------------------------------------------------

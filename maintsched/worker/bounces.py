@@ -141,8 +141,9 @@ def _bounced(connection: Connection, house: House, stored: StoredNotice, bounce:
     connection.execute(update(NOTICE).where(NOTICE.c.key == stored.key).values(bounced_at=now, result="bounced"))
     person = (notice.customer, notice.contact)
     addressee = read_addressees(connection, house.config, {person}).get(person)
-    if addressee is not None:
-        bounce = replace(bounce, diagnostic=without_address(bounce.diagnostic, addressee.contact.email))
+    known_as = (bounce.recipient, addressee.contact.email if addressee else None)
+    for address in filter(None, known_as):  # also of somebody who is gone by now: the report itself says where it went
+        bounce = replace(bounce, diagnostic=without_address(bounce.diagnostic, address))
     data = {"status": bounce.status, "diagnostic": bounce.diagnostic}
     events: Iterable[Event] = evidence_events(stored, EntryKind.NOTICE_BOUNCED, now, data)
     append(connection, events)

@@ -51,7 +51,9 @@ def cost_of(contract: Contract, scene: Scene, window: DeclaredWindow, *, now: da
     for key in window.instances or tuple(scene.fleet.owners):
         if scene.fleet.instance(key).environment != contract.production:
             continue
-        known = [_pending(contract, each, now) for each in maintenance_of(key, scene.announcements, scene.told)]
+        known = [
+            _pending(contract, each, now) for each in maintenance_of(key, scene.announcements, scene.told, scene.worked)
+        ]
         extra = Maintenance(start=window.span.start, end=window.span.end, announced_at=now)
         outages = [each.outage for each in scene.outages if each.outage.instance == key]
         for month in months_of(contract, window):

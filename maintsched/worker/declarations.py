@@ -7,23 +7,24 @@ from typing import Any, NamedTuple
 from sqlalchemy import Connection, delete
 
 from maintsched.errors import ChangeRefused
-from maintsched.facts import Consent, Deferral, Facts, Freeze, Release, TrackSwitch
+from maintsched.facts import Consent, Deferral, Facts, Freeze, Pin, Release, TrackSwitch
 from maintsched.fleet import Fleet
 from maintsched.fleetdiff import Change, FleetDiff, Owned, Thing, change_of, facts_of
 from maintsched.localtime import utc
 from maintsched.store.declared import (
     CONSENT,
-    TRACK_SWITCH,
     read_consents,
     read_deferrals,
     read_freezes,
+    read_pins,
     read_releases,
     read_track_switches,
+    replace_track_switch,
     write_consents,
     write_deferrals,
     write_freezes,
+    write_pins,
     write_releases,
-    write_track_switches,
 )
 
 
@@ -52,15 +53,16 @@ def _write_consents(connection: Connection, consents: Iterable[Consent]) -> None
 
 def _write_switches(connection: Connection, switches: Iterable[TrackSwitch]) -> None:
     """Store track switches; one of the same instance and instant takes the place of the older entry."""
-    listed = list(switches)
-    for each in listed:
-        same = (TRACK_SWITCH.c.instance == each.instance) & (TRACK_SWITCH.c.at == each.at)
-        connection.execute(delete(TRACK_SWITCH).where(same))
-    write_track_switches(connection, listed)
+    for each in switches:
+        replace_track_switch(connection, each)
 
 
 def _release_key(release: Release) -> str:
     return f"{release.component}/{release.version}"
+
+
+def _pin_key(pin: Pin) -> str:
+    return pin.id
 
 
 def _consent_key(consent: Consent) -> str:
@@ -85,6 +87,13 @@ _KINDS = {
         write=write_deferrals,
         identity=lambda each: (each.instance, each.release),
         key=lambda each: str(each.id),
+    ),
+    Thing.PIN: _Kind(
+        of=lambda facts: facts.pins,
+        read=read_pins,
+        write=write_pins,
+        identity=lambda each: (each.instance, each.component),
+        key=_pin_key,
     ),
     Thing.FREEZE: _Kind(
         of=lambda facts: facts.freezes,
@@ -113,7 +122,8 @@ _KINDS = {
 def synced_facts(connection: Connection, facts: Facts) -> list[Change]:
     """Return the facts that the database lacks, or has otherwise. What only the database has stays as it is.
 
-    Raises `ChangeRefused` for another freeze under the key of one that somebody ended.
+    Raises `ChangeRefused` for another freeze under the key of one that somebody ended, and for another end of a
+    deferral that somebody withdrew.
     """
     found = []
     for thing, kind in _KINDS.items():
@@ -123,7 +133,7 @@ def synced_facts(connection: Connection, facts: Facts) -> list[Change]:
         kept = {kind.identity(each): each for each in kind.read(connection)}
         for each in declared:
             old = kept.get(kind.identity(each))
-            new = _completed(each, old) if isinstance(each, Deferral) else each
+            new = _completed(each, old)
             before = None if old is None else Owned(old, None)
             change = change_of(thing, kind.key(new), before, Owned(new, None))
             if change is not None:
@@ -132,11 +142,28 @@ def synced_facts(connection: Connection, facts: Facts) -> list[Change]:
     return found
 
 
-def _completed(deferral: Deferral, kept: Deferral | None) -> Deferral:
-    """Return a deferral with what the database knows and the file leaves out: when it was granted, where it starts."""
+def _completed(declared: Any, kept: Any) -> Any:
+    """Return a fact with what the database knows and the file leaves out.
+
+    That is when a deferral was granted, where it starts and that it was withdrawn, and that a release was: an older
+    file revives neither.
+    """
     if kept is None:
-        return deferral
-    return replace(deferral, start=deferral.start or kept.start, granted_at=deferral.granted_at or kept.granted_at)
+        return declared
+    if isinstance(declared, Release):
+        return replace(declared, withdrawn=declared.withdrawn or kept.withdrawn)
+    if not isinstance(declared, Deferral):
+        return declared
+    if kept.withdrawn_at is not None and utc(declared.until) != utc(kept.until):
+        expected = "the deferral as it was (grant it anew with `maintsched defer`): it was withdrawn by somebody"
+        found = f"another end than that of the one withdrawn at {kept.withdrawn_at.isoformat()}"
+        raise ChangeRefused(f"deferral {declared.id}", expected=expected, found=found)
+    return replace(
+        declared,
+        start=declared.start or kept.start,
+        granted_at=declared.granted_at or kept.granted_at,
+        withdrawn_at=declared.withdrawn_at or kept.withdrawn_at,
+    )
 
 
 def _require_not_ended(connection: Connection, changes: list[Change]) -> None:
@@ -161,6 +188,7 @@ def known_facts(connection: Connection, fleet: Fleet, changes: Iterable[Change])
     kept = Facts(
         releases=read_releases(connection),
         deferrals=read_deferrals(connection),
+        pins=read_pins(connection),
         freezes=tuple(_frozen(connection)),
         consents=read_consents(connection),
         track_switches=read_track_switches(connection),
@@ -173,6 +201,7 @@ def known_facts(connection: Connection, fleet: Fleet, changes: Iterable[Change])
     return Facts(
         releases=values[Thing.RELEASE],
         deferrals=values[Thing.DEFERRAL],
+        pins=values[Thing.PIN],
         freezes=values[Thing.FREEZE],
         consents=values[Thing.CONSENT],
         track_switches=values[Thing.TRACK_SWITCH],

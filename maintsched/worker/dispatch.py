@@ -15,6 +15,7 @@ from datetime import datetime, timedelta
 
 from maintsched.errors import StoreError
 from maintsched.localtime import utc
+from maintsched.mail.groups import Groups
 from maintsched.mail.outcomes import Outcome, Outgoing
 from maintsched.store.ledger import claim, renew
 from maintsched.worker.house import House
@@ -57,6 +58,7 @@ class LocalDispatch:
         self._watcher = watcher
         self._taken: dict[str, Prepared] = {}
         self._marking = Marking()
+        self._groups = Groups(house.templates)
         self._delivered = Delivered()
         self._lease = timedelta(seconds=house.config.worker.lease_seconds)
         self._renewed_at = house.clock()
@@ -100,7 +102,7 @@ class LocalDispatch:
                 )
             if not keys:
                 return
-            batch = prepare(self._house, keys, now=now)
+            batch = prepare(self._house, keys, now=now, groups=self._groups)
             self._taken.update((each.stored.key, each) for each in batch if each.composed is not None)
             for prepared in batch:
                 if prepared.composed is None:

@@ -88,7 +88,7 @@ def _told(change: Change) -> dict[str, Any]:
 
 def fact_events(fleet: Fleet, found: FleetDiff, now: datetime) -> Iterator[Event]:
     """Return the entries about what was declared for instances. Releases are nobody's alone: they have none."""
-    for change in found.of(Thing.DEFERRAL, Thing.CONSENT, Thing.TRACK_SWITCH):
+    for change in found.of(Thing.DEFERRAL, Thing.PIN, Thing.CONSENT, Thing.TRACK_SWITCH):
         kind = EntryKind.DEFERRAL_GRANTED if change.thing is Thing.DEFERRAL else EntryKind.INSTANCE_CHANGED
         subject = f"{change.thing}/{change.key}"
         data = {"customer": fleet.owners[change.after.instance].key, str(change.thing): _told(change)}

@@ -1,6 +1,6 @@
 """The house: contract, configuration, database, templates and mail server of one provider, opened together."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import cached_property
@@ -17,7 +17,7 @@ from maintsched.intake.config import Config
 from maintsched.localtime import utc
 from maintsched.mail.outcomes import Mailer
 from maintsched.mail.templates import Templates
-from maintsched.proof import Told, declared_windows, told_by_contract, told_by_instance
+from maintsched.proof import Told, Worked, declared_windows, told_by_contract, told_by_instance
 from maintsched.rounds import Known
 from maintsched.store.declared import (
     KeptOutage,
@@ -26,6 +26,7 @@ from maintsched.store.declared import (
     read_deferrals,
     read_freezes,
     read_outages,
+    read_pins,
     read_releases,
     read_track_switches,
 )
@@ -34,6 +35,7 @@ from maintsched.store.evidence import begun_at
 from maintsched.store.fleets import read_fleet
 from maintsched.store.ledger import ActionKind, known_of_kind
 from maintsched.store.outbox import deadlines_of, read_keys, read_tellings, read_threads
+from maintsched.store.runs import read_worked
 from maintsched.store.windows import read_announcements
 
 LOOKBACK = timedelta(days=62)
@@ -88,21 +90,25 @@ class Scene:
     told: Told
     known: Known
     outages: tuple[KeptOutage, ...] = field(default=())
+    worked: Mapping[tuple[str, str], Worked] = field(default_factory=dict, hash=False)
+    """When work was really done, by window and instance, where runs say so."""
 
     def announcement(self, window: str) -> Announcement | None:
         """Return an announced window by its id."""
         return next((each for each in self.announcements if each.id == window), None)
 
 
-def read_scene(connection: Connection, contract: Contract, now: datetime) -> Scene:
-    """Return what is known at `now`."""
-    fleet = read_fleet(connection)
+def read_scene(
+    connection: Connection, contract: Contract, now: datetime, customers: Collection[str] | None = None
+) -> Scene:
+    """Return what is known at `now`, of the whole fleet or of the part of it that `customers` are."""
+    fleet = read_fleet(connection, customers)
     since = utc(now) - LOOKBACK
     announcements = tuple(read_announcements(connection, since))
     deferrals = tuple(each for each in read_deferrals(connection) if each.instance in fleet.owners)
     subjects = {each.thread for each in announcements} | {each.id for each in announcements}
-    threads = read_threads(connection, subjects)
-    tellings = read_tellings(connection, subjects)
+    threads = read_threads(connection, subjects, customers)
+    tellings = read_tellings(connection, subjects, customers)
     told = {
         **told_by_instance(contract, fleet, announcements, threads, tellings),
         **told_by_contract(contract, fleet.owners, announcements),
@@ -116,6 +122,7 @@ def read_scene(connection: Connection, contract: Contract, now: datetime) -> Sce
             windows=declared_windows(contract, fleet, announcements, told),
             releases=read_releases(connection),
             deferrals=deferrals,
+            pins=tuple(each for each in read_pins(connection) if each.instance in fleet.owners),
             freezes=freezes_in_force(read_freezes(connection)),
             outages=tuple(_living(fleet, outages)),
             consents=tuple(each for each in read_consents(connection) if each.instance in fleet.owners),
@@ -123,8 +130,8 @@ def read_scene(connection: Connection, contract: Contract, now: datetime) -> Sce
         ),
     )
     known = Known(
-        threads={**threads, **read_threads(connection, others)},
-        notices=frozenset(read_keys(connection, subjects | others)),
+        threads={**threads, **read_threads(connection, others, customers)},
+        notices=frozenset(read_keys(connection, subjects | others, customers)),
         told=told,
         breaches=frozenset(known_of_kind(connection, ActionKind.BREACH)),
         subjects={each.id: each.thread for each in announcements if each.origin is not None},
@@ -133,7 +140,15 @@ def read_scene(connection: Connection, contract: Contract, now: datetime) -> Sce
         silent=frozenset(each.id for each in announcements if not each.mailed),
         since=begun_at(connection),
     )
-    return Scene(fleet=fleet, facts=facts, announcements=announcements, told=told, known=known, outages=outages)
+    return Scene(
+        fleet=fleet,
+        facts=facts,
+        announcements=announcements,
+        told=told,
+        known=known,
+        outages=outages,
+        worked=read_worked(connection, since, now),
+    )
 
 
 def _living(fleet: Fleet, outages: tuple[KeptOutage, ...]) -> list[Outage]:

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
+from functools import partial
 from typing import Any
 
 from sqlalchemy import Connection, delete, insert
@@ -12,7 +13,7 @@ from sqlalchemy import Connection, delete, insert
 from maintsched.errors import MaintschedError
 from maintsched.journal import PROVIDER, EntryKind, Event, instant_text
 from maintsched.localtime import utc
-from maintsched.mail.compose import compose
+from maintsched.mail.groups import Groups
 from maintsched.mail.letter import Composed
 from maintsched.mail.outcomes import Outcome, Outgoing, Result, Step
 from maintsched.notices import NoticeKind
@@ -22,7 +23,15 @@ from maintsched.store.ledger import ActionState, Marked, mark
 from maintsched.store.outbox import IN_DOUBT, StoredNotice, read_notices, read_revisions
 from maintsched.worker.alerts import Alert, record_alerts
 from maintsched.worker.house import House
-from maintsched.worker.post import SUPPRESSION, Addressee, first_notices, letter_of, read_addressees, suppression
+from maintsched.worker.post import (
+    SUPPRESSION,
+    Addressee,
+    first_notices,
+    letter_of,
+    read_addressees,
+    shared_of,
+    suppression,
+)
 
 UNSENDABLE = timedelta(minutes=15)
 """How long a notice that cannot be composed waits for somebody to mend what is wrong."""
@@ -66,19 +75,24 @@ class Prepared:
         )
 
 
-def prepare(house: House, keys: list[str], *, now: datetime) -> list[Prepared]:
-    """Compose claimed notices. One that cannot be composed does not keep the others back."""
+def prepare(house: House, keys: list[str], *, now: datetime, groups: Groups | None = None) -> list[Prepared]:
+    """Compose claimed notices. One that cannot be composed does not keep the others back.
+
+    `groups` knows what mails of earlier batches share.
+    """
+    groups = groups or Groups(house.templates)
     with house.store.reading() as connection:
         stored = read_notices(connection, keys=keys)
         people = {(each.notice.customer, each.notice.contact) for each in stored}
         addressees = read_addressees(connection, house.config, people)
         first = first_notices(connection, [each.notice for each in stored])
         revisions = read_revisions(connection, [each.notice for each in stored])
-    return [_prepared(house, each, addressees, first, revisions, now) for each in stored]
+    return [_prepared(house, groups, each, addressees, first, revisions, now) for each in stored]
 
 
 def _prepared(
     house: House,
+    groups: Groups,
     stored: StoredNotice,
     addressees: Mapping[tuple[str, str], Addressee],
     first: Mapping[tuple[str, str, str], str],
@@ -102,8 +116,9 @@ def _prepared(
     origin = first.get((notice.subject, notice.customer, notice.contact))
     try:
         letter = letter_of(house.contract, house.config, stored, addressee, origin)
+        mail = groups.compose(letter, partial(shared_of, house.contract, house.config, stored, addressee))
         receipt = house.contract.notice.proof is NoticeProof.DELIVERED
-        return Prepared(stored=stored, addressee=addressee, composed=compose(letter, house.templates), receipt=receipt)
+        return Prepared(stored=stored, addressee=addressee, composed=mail, receipt=receipt)
     except MaintschedError as error:
         return Prepared(stored=stored, addressee=addressee, fate=Fate.BROKEN, problem=str(error))
 

@@ -1,20 +1,23 @@
 """From stored notices to letters: who writes, who reads, in which words, with which calendar entry."""
 
 import os
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cached_property, partial
 from hashlib import sha256
-from typing import Any
-from zoneinfo import ZoneInfo
+from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, select
 
 from maintsched.contract import Contract
 from maintsched.facts import Impact
 from maintsched.fleet import CalendarMethod, Contact, Language
-from maintsched.intake.config import Config, smtp_password
+from maintsched.intake.config import Config
+from maintsched.intake.passwords import smtp_password
+from maintsched.mail.blanks import Blanks
 from maintsched.mail.compose import message_id
+from maintsched.mail.groups import Shared
 from maintsched.mail.letter import Event, EventStatus, Letter, MaintnoteStatus, Method
 from maintsched.mail.settings import MailSettings, Secret, Tls
 from maintsched.notices import OPERATOR, Notice, NoticeKind
@@ -148,7 +151,6 @@ def letter_of(
 ) -> Letter:
     """Return everything that the mail of a notice is made of."""
     notice, provider, mail = stored.notice, config.provider, config.mail
-    zone = addressee.contact.zone
     return Letter(
         key=notice.key,
         kind=notice.kind,
@@ -162,7 +164,7 @@ def letter_of(
         bounce=mail.envelope_sender,
         domain=provider.domain,
         stamp=notice.stamp,
-        context=_context(contract, config, notice, addressee, zone),
+        context=_LaterWords(partial(_words, contract, config, notice, addressee, notice.facts, _names(addressee))),
         reference=None if first in (None, notice.key) else message_id(str(first), provider.domain),
         event=_event(config, notice, addressee),
     )
@@ -173,21 +175,90 @@ def _subject_id(notice: Notice) -> str:
     return str(window["id"]) if window else notice.subject
 
 
-def _context(
-    contract: Contract, config: Config, notice: Notice, addressee: Addressee, zone: ZoneInfo
+class _LaterWords(Mapping[str, Any]):
+    """Words for a template, found when it asks for them: mails of a group never do."""
+
+    def __init__(self, find: Callable[[], dict[str, Any]]) -> None:
+        self._find = find
+
+    @cached_property
+    def _found(self) -> dict[str, Any]:
+        return self._find()
+
+    def __getitem__(self, name: str) -> Any:
+        return self._found[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._found)
+
+    def __len__(self) -> int:
+        return len(self._found)
+
+
+class _Names(NamedTuple):
+    """Who reads a mail, as its words say it."""
+
+    customer: str
+    customer_name: str
+    contact_name: str
+
+
+def _names(addressee: Addressee) -> _Names:
+    return _Names(addressee.customer, addressee.customer_name, addressee.contact.name)
+
+
+def _words(
+    contract: Contract,
+    config: Config,
+    notice: Notice,
+    addressee: Addressee,
+    facts: Mapping[str, Any],
+    names: _Names,
 ) -> dict[str, Any]:
-    wording = Wording(contract=contract, language=str(addressee.language), zone=zone)
+    """Return what a template is filled with: `facts` are those of the notice, `names` those of the addressee.
+
+    Both may have blanks in place of what belongs to the reader.
+    """
+    wording = Wording(contract=contract, language=str(addressee.language), zone=addressee.contact.zone)
     provider = config.provider
     return {
-        **wording.context(notice.facts, stamp=notice.stamp),
+        **wording.context(facts, stamp=notice.stamp),
         "provider": {"name": provider.name, "contact": provider.contact, "domain": provider.domain},
-        "customer": {"key": addressee.customer, "name": addressee.customer_name},
-        "contact": {"name": addressee.contact.name},
+        "customer": {"key": names.customer, "name": names.customer_name},
+        "contact": {"name": names.contact_name},
         "late": notice.late,
-        "clause": _clause(contract, notice.facts),
+        "clause": _clause(contract, facts),
         "backup_clause": contract.clauses.own_backup,
         "contract": contract.title,
     }
+
+
+def shared_of(contract: Contract, config: Config, stored: StoredNotice, addressee: Addressee) -> Shared:
+    """Return what the words of a notice have in common with others of the same house, and what belongs to their reader.
+
+    Raises `NotShared` where a name could not be put into the words of others.
+    """
+    notice, blanks = stored.notice, Blanks()
+    names = _Names(*map(blanks.text, _names(addressee)))
+    facts = _with_blanks(notice.facts, blanks)
+    # The text of a value of JSON: two that say the same are the same, and it is made faster than anything to compare.
+    group = (addressee.contact.zone.key, notice.late, notice.stamp.isoformat(), len(blanks.values), repr(facts))
+    words = partial(_words, contract, config, notice, addressee, facts, names)
+    return Shared(group=group, values=blanks.values, words=words)
+
+
+def _with_blanks(facts: Mapping[str, Any], blanks: Blanks) -> Mapping[str, Any]:
+    """Return facts with blanks for the names of instances; of what is told of no window, readers differ in little."""
+    if "window" not in facts:
+        return facts
+    changed = {
+        "instances": [
+            {**each, "key": blanks.text(each["key"]), "url": blanks.link(each["url"])}
+            for each in facts.get("instances", ())
+        ],
+        "work": [{**each, "instance": blanks.text(each["instance"])} for each in facts.get("work", ())],
+    }
+    return {**facts, **{name: listed for name, listed in changed.items() if name in facts}}
 
 
 def _clause(contract: Contract, facts: Mapping[str, Any]) -> str:

@@ -1,6 +1,6 @@
 """Reads evidence from the store: the case of an instance and month, and whether all chains are whole."""
 
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
@@ -15,7 +15,7 @@ from maintsched.fleet import Customer, Fleet, Instance
 from maintsched.intake.config import ProviderConfig
 from maintsched.journal import PROVIDER, START, Entry, Fault, Head, first_fault
 from maintsched.localtime import utc
-from maintsched.proof import Told, maintenance_of, told_by_contract, told_by_instance
+from maintsched.proof import Told, Worked, maintenance_of, told_by_contract, told_by_instance
 from maintsched.report.casefile import (
     WINDOWS,
     Case,
@@ -36,6 +36,7 @@ from maintsched.store.engine import Store
 from maintsched.store.evidence import JOURNAL, begun_at, entry_from_row, heads
 from maintsched.store.fleets import read_fleet
 from maintsched.store.outbox import StoredNotice, read_notices, read_tellings, read_threads
+from maintsched.store.runs import read_worked
 from maintsched.store.windows import read_announcements
 from maintsched.windows import monthly_windows
 from maintsched.worker.heads import KeptHeads, epoch_faults
@@ -163,6 +164,7 @@ class _Facts:
     now: datetime
     announcements: tuple[Announcement, ...]
     told: Told
+    worked: Mapping[tuple[str, str], Worked]
     entries: tuple[Entry, ...]
     begins_at: datetime | None
 
@@ -207,6 +209,7 @@ def read_case(
             now=now,
             announcements=announcements,
             told=_told(connection, contract, fleet, instance, announcements),
+            worked=read_worked(connection, span.start, now),
             begins_at=begun_at(connection),
             entries=tuple(sorted((*shared, *entries), key=lambda each: utc(each.at))),
         )
@@ -227,7 +230,7 @@ def _case(
 ) -> Case:
     subjects = {each.thread for each in facts.announcements} | {window.id for window in windows}
     subjects |= {entry.subject for outage in outages for entry in outage.entries}
-    maintenance = maintenance_of(facts.key, facts.announcements, facts.told)
+    maintenance = maintenance_of(facts.key, facts.announcements, facts.told, facts.worked)
     promised = facts.instance is not None and facts.instance.environment == facts.contract.production
     named = next((text for entry in entries if isinstance(text := entry.data.get("customer"), str)), "")
     return Case(
@@ -326,7 +329,7 @@ def _effect(facts: _Facts, announcement: Announcement) -> Availability | None:
     """Return what a window alone does to the month; None where nothing is promised for the instance."""
     if facts.instance is None or facts.instance.environment != facts.contract.production:
         return None
-    work: list[Maintenance] = maintenance_of(facts.key, [announcement], facts.told)
+    work: list[Maintenance] = maintenance_of(facts.key, [announcement], facts.told, facts.worked)
     subscription = _subscription(facts)
     return availability(facts.contract, facts.month, (), work, now=facts.now, subscription=subscription)
 

@@ -97,7 +97,7 @@ def _reported(contract: Contract, customer: Customer, month: str) -> list[Instan
 def measure(contract: Contract, scene: Scene, instance: Instance, month: str, now: datetime) -> Availability:
     """Return the availability of an instance in a month, by what is known at `now`."""
     outages = [each.outage for each in scene.outages if each.outage.instance == instance.key]
-    maintenance = maintenance_of(instance.key, scene.announcements, scene.told)
+    maintenance = maintenance_of(instance.key, scene.announcements, scene.told, scene.worked)
     return availability(
         contract, month, outages, maintenance, now=now, subscription=subscribed(contract, instance, month)
     )

@@ -5,11 +5,11 @@ from datetime import datetime
 
 from maintsched.contract import Contract
 from maintsched.errors import UnknownName
-from maintsched.facts import Freeze
+from maintsched.facts import Freeze, Pin
 from maintsched.fleet import Customer, Fleet, Instance, instance_url
 from maintsched.localtime import Period, start_of_day, utc
 from maintsched.plan import Plan, PlanWindow, make_plan
-from maintsched.releases import RunningDeferral
+from maintsched.releases import RunningDeferral, track_at
 from maintsched.spans import Span
 from maintsched.store.engine import Store
 from maintsched.store.fleets import read_fleet
@@ -35,6 +35,10 @@ class InstanceStanding:
     """Those in force or ahead that cover it."""
     deferrals: tuple[RunningDeferral, ...]
     """Those that have not ended."""
+    track: str
+    """The one it is on now, by its last recorded switch (clause 2.4.2)."""
+    pins: tuple[Pin, ...]
+    """Those that hold, or will."""
     outage_since: datetime | None
     """Start of an outage that is still open."""
 
@@ -100,5 +104,9 @@ def _instance(
             each for each in scene.facts.freezes if each.covers(customer.key, key) and utc(each.end) > utc(now)
         ),
         deferrals=tuple(each for each in plan.deferrals if each.deferral.instance == key and utc(each.end) > utc(now)),
+        track=track_at(contract, instance, scene.facts.track_switches, now),
+        pins=tuple(
+            each for each in scene.facts.pins if each.instance == key and (not each.until or utc(each.until) > utc(now))
+        ),
         outage_since=next((each.start for each in open_outages if each.end is None), None),
     )

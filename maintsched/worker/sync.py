@@ -16,7 +16,7 @@ from maintsched.facts import Facts, check_facts
 from maintsched.fleet import Fleet, check_fleet
 from maintsched.fleetdiff import OF_A_FLEET, FleetDiff, How, Thing, diff, merged
 from maintsched.localtime import utc
-from maintsched.store.declared import read_consents, read_deferrals, read_freezes, read_outages
+from maintsched.store.declared import read_consents, read_deferrals, read_freezes, read_outages, read_pins
 from maintsched.store.engine import Store
 from maintsched.store.evidence import append
 from maintsched.store.fleets import kept_contacts, read_fleet, write_fleet
@@ -171,8 +171,12 @@ def _in_force(connection: Connection, instances: set[str], customers: set[str], 
         if outage.outage.instance in instances and outage.outage.end is None:
             yield f"outage {outage.key} of {outage.outage.instance} (maintsched outage close)"
     for deferral in read_deferrals(connection):
-        if deferral.instance in instances and utc(deferral.until) > utc(now):
-            yield f"deferral {deferral.id} (give it an earlier end in a file)"
+        ended = deferral.withdrawn_at or deferral.until
+        if deferral.instance in instances and utc(ended) > utc(now):
+            yield f"deferral {deferral.id} (maintsched defer withdraw)"
+    for pin in read_pins(connection):
+        if pin.instance in instances and (pin.until is None or utc(pin.until) > utc(now)):
+            yield f"pin {pin.id} (maintsched release unpin)"
     for consent in read_consents(connection):
         if consent.instance in instances and (consent.until is None or utc(consent.until) > utc(now)):
-            yield f"consent of {consent.instance} (give it an end in a file)"
+            yield f"consent of {consent.instance} (maintsched consent end)"

@@ -16,9 +16,12 @@ from maintsched.store.ledger import due_count, waiting_count
 from maintsched.store.tables import HEADS_WRITTEN, read_meta
 from maintsched.worker.bounces import has_reports, read_bounces
 from maintsched.worker.dispatch import Delivered, LocalDispatch
+from maintsched.worker.entering import anything_to_run
 from maintsched.worker.house import House
+from maintsched.worker.maintain import Maintained, maintain
 from maintsched.worker.record import Recorded, nothing_new, record_due
 from maintsched.worker.restore import Hold, hold_of
+from maintsched.worker.runevidence import TOLD
 from maintsched.worker.watch import (
     Heartbeat,
     keep_the_heads,
@@ -57,14 +60,17 @@ class TickReport:
     """What is wrong with the house itself: reports that cannot be read, a journal that is behind its heads."""
     waiting: int = 0
     """Notices that were due and are not done."""
+    maintained: Maintained = field(default_factory=Maintained)
+    """What became of the runs."""
 
     @property
     def exit_code(self) -> ExitCode:
         """The exit code of the pass."""
         looked_at = (self.recorded.breaches, self.bounces, self.faults, self.hold)
-        if any(looked_at) or any(self.results[name] for name in LOOKED_AT):
+        badly = any(self.maintained.ended[str(state)] for state in TOLD)
+        if any(looked_at) or badly or any(self.results[name] for name in LOOKED_AT):
             return ExitCode.OPERATOR
-        if self.results["deferred"] or self.results["uncertain"] or self.waiting:
+        if self.results["deferred"] or self.results["uncertain"] or self.waiting or self.maintained.waiting:
             return ExitCode.AGAIN
         return ExitCode.DONE
 
@@ -81,6 +87,8 @@ class TickReport:
             "bounces": self.bounces,
             "held": list(self.hold.doubtful) if self.hold else None,
             "waiting": self.waiting,
+            "runs": dict(sorted(self.maintained.ended.items())),
+            "runs_under_way": self.maintained.waiting,
             "problems": list(shortened(self.problems)),
         }
 
@@ -90,6 +98,7 @@ class TickReport:
         yield f"{instant_text(self.at)}  {counts or 'nothing was due'}" + (
             f"; {self.waiting} wait for another try" if self.waiting else ""
         )
+        yield from self.maintained.lines()
         yield from (f"  {printable(problem)}" for problem in shortened(self.problems))
 
 
@@ -130,6 +139,7 @@ async def _act(house: House, report: TickReport, watcher: Callable[[Delivered], 
         report.faults.append(str(error))
     report.recorded = record_due(house, now=now)
     await deliver(house, report, watcher)
+    report.maintained = await maintain(house, now=now)
     warn_of_margins(house, now=now)
     say_still_there(house, now=now)
     await deliver(house, report, watcher)
@@ -145,6 +155,8 @@ def is_idle(house: House, *, now: datetime) -> bool:
         return False
     with house.store.reading() as connection:
         if due_count(connection, now) or not nothing_new(house, connection, now):
+            return False
+        if anything_to_run(house, connection, now):
             return False
         return read_meta(connection, HEADS_WRITTEN) == str(count_entries(connection))
 
@@ -165,6 +177,7 @@ def _look_back(house: House, report: TickReport, *, now: datetime) -> None:
     report.problems.extend(f"promise broken: {key}" for key in report.recorded.breaches)
     report.faults += keep_the_heads(house, now=now)
     report.problems.extend(report.faults)
+    report.problems.extend(report.maintained.problems)
     _beat(house, report, now=now)
 
 

@@ -64,10 +64,6 @@ class Moment:
     zone: str
     iso: str
 
-    def __str__(self) -> str:
-        """Write it in full."""
-        return self.text
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Span:

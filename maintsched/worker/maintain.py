@@ -1,0 +1,210 @@
+"""Does the work whose window is open and whose notice is proved: the part of a pass that touches hosts."""
+
+import asyncio
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+
+from sqlalchemy import Connection
+
+from maintsched.gates import Decision, decide
+from maintsched.journal import instant_text
+from maintsched.localtime import utc
+from maintsched.runs import UNDER_WAY, Hold, Run, RunState
+from maintsched.store.evidence import append
+from maintsched.store.fleets import customers_on
+from maintsched.store.runs import (
+    NOT_OVER,
+    KeptRun,
+    read_approvals,
+    read_run,
+    read_runs,
+    read_steps,
+    write_run,
+)
+from maintsched.worker.alerts import record_alerts
+from maintsched.worker.carry import Carrier, Going, Gone, Hands
+from maintsched.worker.crews import known_crews
+from maintsched.worker.dispatch import owner_name
+from maintsched.worker.entering import anything_to_run, enter_due
+from maintsched.worker.grounds import hooks_in_the_way, read_ground
+from maintsched.worker.house import House
+from maintsched.worker.runevidence import ended_event, overrun_alert, run_alert
+from maintsched.worker.worknotices import tell_of_work
+
+AROUND = 500
+"""Customers up to which a decision reads these alone, instead of the whole fleet."""
+
+
+@dataclass(kw_only=True)
+class Maintained:
+    """What a pass did with the runs."""
+
+    entered: tuple[str, ...] = ()
+    ended: Counter[str] = field(default_factory=Counter)
+    """How many ended in which state."""
+    waiting: int = 0
+    """Runs that are under way on their hosts, or wait for somebody."""
+    problems: list[str] = field(default_factory=list)
+    """What an operator has to look at, one line each."""
+    windows: set[str] = field(default_factory=set)
+    """Windows in which something happened."""
+
+    def note(self, run: Run) -> None:
+        """Count a run that is over."""
+        self.ended[str(run.state)] += 1
+        self.windows.add(run.window)
+
+    def lines(self) -> Iterator[str]:
+        """Return it for people; nothing where there was nothing to do."""
+        counts = [f"{count} {state.replace('_', ' ')}" for state, count in sorted(self.ended.items())]
+        counts += [f"{self.waiting} under way"] if self.waiting else []
+        if counts:
+            yield f"  runs: {', '.join(counts)}"
+
+
+async def maintain(house: House, *, now: datetime, watcher: Callable[[KeptRun], None] | None = None) -> Maintained:
+    """Enter the runs that are due, end those whose window is over, carry on those that may, tell of what came of it."""
+    done = Maintained()
+    with house.store.reading() as connection:
+        if not anything_to_run(house, connection, now):
+            return done
+    entered = enter_due(house, now=now)
+    done.entered = entered.runs
+    done.problems += [f"no executor: {line}" for line in entered.by_hand]
+    await _Round(house, done, watcher).work()
+    _look_at_the_clock(house, done)
+    tell_of_work(house, done.windows, now=house.clock())
+    return done
+
+
+class _Round:
+    """All runs in the hands of one pass."""
+
+    def __init__(self, house: House, done: Maintained, watcher: Callable[[KeptRun], None] | None) -> None:
+        self.house = house
+        self.done = done
+        self.watcher = watcher
+        self.under_way: dict[asyncio.Task[Going], str] = {}
+        self.tried: set[str] = set()
+        """Runs that this pass has carried as far as they go."""
+
+    async def work(self) -> None:
+        """Carry on all that may, the next as soon as one makes room, until none is left or the time is up."""
+        loop = asyncio.get_running_loop()
+        until = loop.time() + self.house.config.runs.patience_seconds
+        hands = Hands(owner=owner_name(), until=until, changed=self._changed)
+        self._take_on(self._begun(), hands)
+        while True:
+            self._take_on(self._decided(), hands)
+            if not self.under_way:
+                return
+            ended, _ = await asyncio.wait(self.under_way, return_when=asyncio.FIRST_COMPLETED)
+            for task in ended:
+                self._came_back(self.under_way.pop(task), task)
+
+    def _take_on(self, keys: Iterable[str], hands: Hands) -> None:
+        for key in keys:
+            if key not in self.tried:
+                self.tried.add(key)
+                self.under_way[asyncio.create_task(Carrier(self.house, key, hands).carry())] = key
+
+    def _changed(self, kept: KeptRun) -> None:
+        if self.watcher is not None:
+            self.watcher(kept)
+
+    def _came_back(self, key: str, task: asyncio.Task[Going]) -> None:
+        try:
+            task.result()
+        except Gone as error:
+            self.done.problems.append(str(error))
+        with self.house.store.reading() as connection:
+            run = read_run(connection, key).run
+        self.done.windows.add(run.window)
+        if run.over:
+            self.done.note(run)
+
+    def _begun(self) -> list[str]:
+        with self.house.store.reading() as connection:
+            found = read_runs(connection, states={str(each) for each in UNDER_WAY})
+        return [each.run.key for each in found]
+
+    def _decided(self) -> tuple[str, ...]:
+        now = self.house.clock()
+        with self.house.store.writing() as connection:
+            decision = decision_at(connection, self.house, now=now)
+            if decision is None:
+                return ()
+            for key in decision.over:
+                self._skip(connection, key, now)
+            for key in decision.cancelled:
+                _close(
+                    connection,
+                    self.house,
+                    read_run(connection, key),
+                    RunState.CANCELLED,
+                    "its window was moved or cancelled",
+                    now,
+                )
+            for key, hold in decision.held.items():
+                _note(connection, read_run(connection, key), hold, now)
+        return decision.start
+
+    def _skip(self, connection: Connection, key: str, now: datetime) -> None:
+        kept = read_run(connection, key)
+        why = kept.run.why or "nobody was there to do it: no pass was made while the window was open"
+        _close(connection, self.house, kept, RunState.SKIPPED, why, now)
+        self.done.note(replace(kept.run, state=RunState.SKIPPED))
+
+
+def decision_at(connection: Connection, house: House, *, now: datetime) -> Decision | None:
+    """Return what becomes of the runs that wait, at `now`; None where none waits."""
+    runs = [each.run for each in read_runs(connection, states=set(NOT_OVER))]
+    planned = [each for each in runs if each.state is RunState.PLANNED]
+    if not planned:
+        return None
+    customers = {each.customer for each in planned} | customers_on(connection, {each.host for each in planned})
+    ground = read_ground(connection, house, now=now, customers=customers if len(customers) <= AROUND else None)
+    ended = [each.run for each in read_runs(connection, windows={each.window for each in planned}) if each.run.over]
+    return decide(
+        house.contract,
+        house.config.runs,
+        runs,
+        ground.register,
+        now=now,
+        approvals=read_approvals(connection),
+        known_executors=known_crews(house.config),
+        ended=ended,
+        confirmed=ground.register.confirmed,
+        hooks=hooks_in_the_way(connection, house, planned),
+    )
+
+
+def _note(connection: Connection, kept: KeptRun, hold: Hold, now: datetime) -> None:
+    """Note which gate holds a run that waits."""
+    if (kept.run.gate, kept.run.why) != (hold.gate, hold.fact):
+        write_run(connection, replace(kept, run=replace(kept.run, gate=hold.gate, why=hold.fact)), now=now)
+
+
+def _close(connection: Connection, house: House, kept: KeptRun, state: RunState, why: str, now: datetime) -> None:
+    """End a run that never began."""
+    ended = replace(kept, run=replace(kept.run, state=state, why=why, ended_at=now))
+    write_run(connection, ended, now=now)
+    append(connection, [ended_event(ended, now)])
+    if state is RunState.SKIPPED:
+        steps = read_steps(connection, kept.run.key)
+        record_alerts(connection, house.contract, [run_alert(ended.run, steps, now)], now)
+
+
+def _look_at_the_clock(house: House, done: Maintained) -> None:
+    """Tell of work that goes on past the end of its window; nothing is stopped for it (law 8)."""
+    now = house.clock()
+    with house.store.writing() as connection:
+        under_way = [each.run for each in read_runs(connection, states={str(each) for each in UNDER_WAY})]
+        late = [each for each in under_way if utc(each.end) <= utc(now) and each.started_at is not None]
+        record_alerts(connection, house.contract, [overrun_alert(each) for each in late], now)
+    done.waiting = len(under_way)
+    done.windows |= {each.window for each in under_way}
+    done.problems += [f"{each.key} goes on past {instant_text(each.end)}" for each in late]
+    done.problems += [f"{each.key}: {each.why}" for each in under_way if each.state is RunState.INTERRUPTED]

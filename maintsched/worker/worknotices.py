@@ -1,0 +1,123 @@
+"""Tells customers of work that goes on: begun, over, not completed, longer than announced.
+
+One mail a person and window, as for everything: it names all of the customer's instances that are worked on. None of
+these notices proves anything; they follow what happened.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection
+
+from maintsched.announcements import Announcement
+from maintsched.contract import Contract
+from maintsched.facts import AS_ANNOUNCED, DeclaredWindow, WindowKind
+from maintsched.fleet import WORK_NOTICES, Customer
+from maintsched.localtime import Elapsed, elapsed, utc
+from maintsched.notices import NoticeKind, Occasion, Round, make_round, notice_key, people
+from maintsched.rounds import customer_occasion, window_occasion
+from maintsched.runs import WELL, Run, RunState
+from maintsched.store.fleets import read_fleet
+from maintsched.store.ledger import known_keys
+from maintsched.store.outbox import read_threads, record
+from maintsched.store.runs import read_runs
+from maintsched.store.windows import read_announcements
+from maintsched.windows import Window, declared_window
+from maintsched.worker.house import House
+
+
+def tell_of_work(house: House, windows: Iterable[str], *, now: datetime) -> list[str]:
+    """Store the notices about work in `windows` that are due; return their keys. A second call finds none."""
+    wanted = frozenset(windows)
+    if not wanted:
+        return []
+    with house.store.writing() as connection:
+        by_customer: dict[tuple[str, str], list[Run]] = defaultdict(list)
+        for kept in read_runs(connection, windows=wanted):
+            by_customer[kept.run.window, kept.run.customer].append(kept.run)
+        begun = {name: runs for name, runs in by_customer.items() if any(each.started_at for each in runs)}
+        announced = {each.id: each for each in read_announcements(connection) if each.id in wanted}
+        fleet = read_fleet(connection, {customer for _, customer in begun})
+        known = {each.key: each for each in fleet.customers}
+        rounds = [
+            found
+            for (window, customer), runs in begun.items()
+            if customer in known
+            for found in _rounds(connection, house.contract, known[customer], announced.get(window), runs, now)
+        ]
+        return record(connection, rounds, now)
+
+
+def _rounds(
+    connection: Connection,
+    contract: Contract,
+    customer: Customer,
+    announced: Announcement | None,
+    runs: list[Run],
+    now: datetime,
+) -> Iterator[Round]:
+    """Return the rounds of a customer about a window, in the order in which things happened."""
+    subject = announced.thread if announced else runs[0].window
+    thread = read_threads(connection, {subject}, {customer.key}).get((subject, customer.key))
+    wanted = WORK_NOTICES if customer.work_notices is None else customer.work_notices
+    for kind in _owed(runs, now):
+        who = people(contract, customer, kind)
+        revision = thread.revision if thread else 0
+        keys = {notice_key(kind, subject, revision, customer.key, each.contact) for each in who}
+        if kind not in wanted or not who or known_keys(connection, keys):
+            continue
+        occasion = _occasion(contract, announced, runs, kind, subject, now)
+        mine = customer_occasion(contract, occasion, customer, sorted(each.instance for each in runs), {})
+        made = make_round(mine, customer.key, who, thread)
+        thread = made.thread
+        yield made
+
+
+def _owed(runs: list[Run], now: datetime) -> Iterator[NoticeKind]:
+    """Return what there is to tell of: begun; longer than announced, while it goes on; over, well or not."""
+    yield NoticeKind.STARTED
+    open_runs = [each for each in runs if not each.over]
+    if any(each.started_at is not None and utc(each.end) <= utc(now) for each in open_runs):
+        yield NoticeKind.OVERRUN
+    if not open_runs:
+        yield NoticeKind.FAILED if any(_is_incomplete(each) for each in runs) else NoticeKind.FINISHED
+
+
+def _is_incomplete(run: Run) -> bool:
+    return run.state not in WELL and run.state is not RunState.CANCELLED
+
+
+def _occasion(
+    contract: Contract, announced: Announcement | None, runs: list[Run], kind: NoticeKind, subject: str, now: datetime
+) -> Occasion:
+    window, declared = _window(contract, announced, runs[0])
+    started = min((each.started_at for each in runs if each.started_at), key=utc)
+    ended = max((each.ended_at for each in runs if each.ended_at), key=utc, default=None)
+    until = ended if ended and kind in (NoticeKind.FINISHED, NoticeKind.FAILED) else now
+    over = elapsed(window.end, until)
+    facts: dict[str, Any] = {
+        "started": started.isoformat(),
+        "finished": ended.isoformat() if ended and kind in (NoticeKind.FINISHED, NoticeKind.FAILED) else None,
+        "overrun": _minutes(over.total_seconds()),
+        "error": None,
+    }
+    occasion = window_occasion(window, declared, kind, now=now, not_before=now, run=facts)
+    return Occasion(kind=kind, subject=subject, facts=occasion.facts, now=now, not_before=now, terms=None)
+
+
+def _minutes(seconds: float) -> str | None:
+    """Return a time past the end in whole minutes begun; None where there is none."""
+    return str(Elapsed(minutes=-(-int(seconds) // 60))) if seconds > 0 else None
+
+
+def _window(contract: Contract, announced: Announcement | None, run: Run) -> tuple[Window, DeclaredWindow]:
+    """Return the window as it was announced; one that nobody was told of as the run was entered for it."""
+    if announced is not None:
+        return declared_window(contract, announced.window), announced.window
+    kind, _, key = run.window.partition("/")
+    declared = DeclaredWindow(
+        key=key, kind=WindowKind(kind), start=run.start, end=run.end, reason=AS_ANNOUNCED, instances=(run.instance,)
+    )
+    return declared_window(contract, declared), declared
