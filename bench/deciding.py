@@ -9,10 +9,9 @@ import sys
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from statistics import median
-from zoneinfo import ZoneInfo
 
 import maintsched as ms
 from bench.big_plan import facts_of, fleet_of
@@ -23,8 +22,8 @@ from maintsched.gates import Decision, Register, decide
 from maintsched.releases import RunningDeferral, wave_of
 from maintsched.runs import Pause, Run, RunItem, RunState, RunTerms
 
-BERLIN = ZoneInfo("Europe/Berlin")
-START = datetime(2026, 3, 3, 17, tzinfo=BERLIN)
+START = datetime(2026, 3, 3, 16, tzinfo=UTC)
+"""17:00 in Berlin. All instants are in UTC, as a database gives them."""
 NOW = START + timedelta(minutes=10)
 SIZES = (1_000, 100_000)
 SECONDS_MAX = 2.0
@@ -78,7 +77,11 @@ def evening_of(count: int, *, told: bool = True) -> Evening:
     plan = ms.make_plan(contract, fleet, facts, ms.Span(start=START, end=START + timedelta(hours=1)))
     (planned,) = plan.windows
     window = ms.DeclaredWindow(
-        key="2026-03", kind=WindowKind.MONTHLY, start=START, end=planned.window.end, reason="as announced"
+        key="2026-03",
+        kind=WindowKind.MONTHLY,
+        start=START,
+        end=planned.window.end.astimezone(UTC),
+        reason="as announced",
     )
     said = START - timedelta(days=8)
     keys = [each.key for each in fleet.instances()]
@@ -103,8 +106,8 @@ def _runs(contract: ms.Contract, fleet: ms.Fleet, planned: ms.PlanWindow) -> Ite
             customer=customer.key,
             host=instance.host,
             executor=instance.executor,
-            start=planned.window.start,
-            end=planned.window.end,
+            start=START,
+            end=planned.window.end.astimezone(UTC),
             items=tuple(
                 RunItem(component=item.component, change_class=item.change_class, release=item.release)
                 for item in work[instance.key]
@@ -127,7 +130,7 @@ def lines(*, quick: bool) -> list[Line]:
             goal=f"less than {SECONDS_MAX:g} s",
             reached=f"{found[name]:.2f} s",
             met=found[name] < SECONDS_MAX,
-            how="CPU time from facts in memory to the decision, the register of all hosts included; median of the turns",
+            how="CPU time from facts in memory to the decision, with the register of all hosts; median of the turns",
         )
         for name, what in (("told", "most of them told"), ("untold", "nobody told"))
     ]

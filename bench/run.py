@@ -6,7 +6,7 @@ Prints a table of ratios and writes docs/benchmarks.md; a quick run measures lit
 import argparse
 from collections.abc import Iterator
 
-from bench import big_plan, calendars, ledger, mails, outages, page, startup
+from bench import big_plan, calendars, deciding, ledger, mails, outages, page, startup
 from bench.side_by_side import Line
 
 
@@ -35,6 +35,7 @@ def lines(*, quick: bool) -> Iterator[Line]:
     yield from ledger.lines(quick=quick)
     for comparison in startup.comparisons(quick=quick):
         yield comparison.measure()
+    yield from deciding.lines(quick=quick)
 
 
 if __name__ == "__main__":

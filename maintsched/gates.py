@@ -7,7 +7,7 @@ answers for all runs that wait. Both ask the same gates, in the same order.
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from operator import attrgetter
 
 from maintsched.birth import FrozenMapping
@@ -16,7 +16,7 @@ from maintsched.facts import ChangeClass, WindowKind
 from maintsched.holds import closed_gates, holds, host_taken, latest_start, limit_reached
 from maintsched.localtime import utc
 from maintsched.residents import Register, residents
-from maintsched.runs import Gate, Hold, Run, RunState, RunTerms, Standing
+from maintsched.runs import Gate, Hold, Resident, Run, RunState, RunTerms, Standing
 from maintsched.turns import Turns
 
 __all__ = ["Decision", "Register", "Turns", "decide", "holds", "latest_start", "residents", "standing_of"]
@@ -42,17 +42,31 @@ def standing_of(
     Brakes, waves and hooks keep work from beginning. Once the first change has begun they do not stop it half way; nor
     do limits, once the run is counted among those under way.
     """
-    begun, residents_of = run.begun, register.residents_of(run)
-    asked = turns.terms.approval or any(each.freezes or each.deferrals for each in residents_of)
+    there = register.residents_of(run)
+    return _standing(run, there, register, turns, confirmed, run.executor in known_executors, approved, hook)
+
+
+def _standing(  # one value that is made of many
+    run: Run,
+    there: tuple[Resident, ...],
+    register: Register,
+    turns: Turns,
+    confirmed: bool,
+    known_executor: bool,
+    approved: Collection[Gate],
+    hook: str,
+) -> Standing:
+    begun = run.begun
+    asked = turns.terms.approval or [each for each in there if each.freezes or each.deferrals]
     releases, carried = register.brought(run) if asked else ((), frozenset[ChangeClass]())
     wave = turns.wave(run)
     return Standing(
         run=run,
         confirmed=confirmed,
-        residents=residents_of,
+        residents=there,
         releases=releases,
         carried=carried,
-        known_executor=run.executor in known_executors,
+        known_executor=known_executor,
         approved=approved,
         brake="" if begun else turns.brake(run),
         wave="" if begun else wave.why,
@@ -103,32 +117,48 @@ def decide(  # noqa: PLR0913  # everything that any gate asks for
     ready: list[Run] = []
     held: dict[str, Hold] = {}
     over, cancelled = [], []
+    passed: set[tuple[object, ...]] = set()
     for run in runs:
         if run.state is not RunState.PLANNED:
             continue
         key = run.key
         if not confirmed(run):
             cancelled.append(key)
-        elif at >= utc(run.end):
+            continue
+        if at >= run.end.astimezone(UTC):
             over.append(key)
-        else:
-            hook = hooks.get(key) or hooks.get(run.window, "")
-            standing = standing_of(
-                run,
-                register,
-                turns,
-                confirmed=True,
-                known_executors=known_executors,
-                approved=approvals.get(key, ()),
-                hook=hook,
-            )
-            hold = next(closed_gates(contract, terms, standing, at), None)
-            if hold is None or hold.gate in _SHARED:
-                ready.append(run)
-            else:
-                held[key] = hold
+            continue
+        approved, hook = approvals.get(key, ()), hooks.get(key) or hooks.get(run.window, "")
+        there = register.residents_of(run)
+        alike = None if approved or hook or terms.approval else _alike(run, there)
+        if alike is not None and alike in passed:
+            ready.append(run)
+            continue
+        known = run.executor in known_executors
+        standing = _standing(run, there, register, turns, True, known, approved, hook)
+        hold = next(closed_gates(contract, terms, standing, at), None)
+        if hold is not None and hold.gate not in _SHARED:
+            held[key] = hold
+            continue
+        ready.append(run)
+        if alike is not None:
+            passed.add(alike)
     start = tuple(_fitting(terms, ready, turns, held))
     return Decision(start=start, held=held, over=tuple(sorted(over)), cancelled=tuple(sorted(cancelled)))
+
+
+def _alike(run: Run, there: tuple[Resident, ...]) -> tuple[object, ...] | None:
+    """Return everything that the gates before the last two ask of an ordinary run; None where it is not ordinary.
+
+    The runs of a window are mostly alike: what opens all gates to one opens them to all. An ordinary run is alone on
+    its host, and nothing particular is known of its instance.
+    """
+    own = there[0]
+    particular = own.freezes or own.deferrals or own.pauses or not own.runs or not own.touchable
+    if particular or len(there) > 1 or own.told_at is None:
+        return None
+    times = run.start.astimezone(UTC), run.end.astimezone(UTC), own.told_at.astimezone(UTC), id(own.window)
+    return run.window, run.wave, run.executor, run.expected_seconds, own.window_id, *times
 
 
 _SHARED = (Gate.HOST, Gate.LIMIT)

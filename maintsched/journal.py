@@ -55,6 +55,8 @@ class EntryKind(StrEnum):
     OUTAGE_CLOSED = "outage_closed"
     FREEZE_ADDED = "freeze_added"
     FREEZE_ENDED = "freeze_ended"
+    PAUSE_BEGUN = "pause_begun"  # an operator halted work until further notice
+    PAUSE_ENDED = "pause_ended"
     RUN_STARTED = "run_started"  # work on an instance began: its gates were open
     RUN_STEP = "run_step"  # a step that changes something ended
     RUN_ENDED = "run_ended"  # work on an instance is over, well or not, or did not take place

@@ -62,10 +62,6 @@ class _Announced(NamedTuple):
     confirmed: bool
 
 
-_Home = tuple[Instance, str]
-"""An instance and the key of its customer."""
-
-
 class _Scoped(Protocol):
     """What holds for the whole fleet, for customers or for instances: a freeze, a pause."""
 
@@ -141,24 +137,18 @@ class Register:
         for switch in facts.track_switches:
             self._switches[switch.instance].append(switch)
         self._consented = frozenset(each.instance for each in facts.consents if each.holds_at(self.now))
-        self._homes: dict[str, _Home] = {}
-        self._alone: dict[str, _Home] = {}
+        self._owners = fleet.owners
+        self._alone: dict[str, Instance] = {}
         """By host, its instance; where it has several, the first that was met."""
-        self._several: dict[str, list[_Home]] = {}
-        """Only of hosts with more than one instance: few hosts have, and a list for each costs more than the rest."""
-        self._settle_in(fleet)
+        self._several: dict[str, list[Instance]] = {}
+        """Only of hosts with more than one instance: a list for each of very many hosts costs more than all else."""
+        for instance in fleet.instances():
+            host = instance.host.lower()
+            first = self._alone.setdefault(host, instance)
+            if first is not instance:
+                self._several.setdefault(host, [first]).append(instance)
         self._residents: dict[str, tuple[Resident, ...]] = {}
         self._brought: dict[tuple[object, ...], tuple[Release | None, frozenset[ChangeClass]]] = {}
-
-    def _settle_in(self, fleet: Fleet) -> None:
-        homes, alone = self._homes, self._alone
-        for customer in fleet.customers:
-            for instance in customer.instances:
-                home = homes[instance.key] = instance, customer.key
-                host = instance.host.lower()
-                first = alone.setdefault(host, home)
-                if first is not home:
-                    self._several.setdefault(host, [first]).append(home)
 
     # --- windows ------------------------------------------------------------------------------------------------------
 
@@ -218,17 +208,17 @@ class Register:
         """Return the instances of a host, in the order of their keys."""
         name = host.lower()
         if name not in self._several:
-            home = self._alone.get(name)
-            return (self._resident(home),) if home else ()
+            instance = self._alone.get(name)
+            return (self._resident(instance),) if instance else ()
         found = self._residents.get(name)
         if found is None:
-            homes = sorted(self._several[name], key=lambda home: home[0].key)
-            found = self._residents[name] = tuple([self._resident(home) for home in homes])
+            together = sorted(self._several[name], key=lambda each: each.key)
+            found = self._residents[name] = tuple([self._resident(each) for each in together])
         return found
 
-    def _resident(self, home: _Home) -> Resident:
-        instance, customer = home
+    def _resident(self, instance: Instance) -> Resident:
         key = instance.key
+        customer = self._owners[key].key
         window = self._window_of(key)
         return Resident(
             key,
@@ -298,10 +288,11 @@ class Register:
         return releases, frozenset[ChangeClass]().union(*(classes for _, classes in found))
 
     def _bring(self, run: Run, component: str, version: str) -> tuple[Release | None, frozenset[ChangeClass]]:
-        home = self._homes.get(run.instance)
-        if home is None:
+        host = run.host.lower()
+        there = self._several.get(host) or [self._alone[host]] if host in self._alone else []
+        instance = next((each for each in there if each.key == run.instance), None)
+        if instance is None:
             return None, frozenset()
-        instance = home[0]
         track = track_at(self.contract, instance, self._switches.get(run.instance, ()), run.start)
         installed = instance.versions.get(component)
         named = (component, version, track, installed)

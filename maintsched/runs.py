@@ -58,6 +58,7 @@ BAD = frozenset(
 
 _AFTER_WORK = (*WELL, RunState.DEFERRED, RunState.BLOCKED, RunState.FAILED_CLEAN, RunState.FAILED_DIRTY)
 _TROUBLE = (RunState.INTERRUPTED, RunState.ROLLING_BACK)
+_PUT_OFF = {RunState.DEFERRED, RunState.SKIPPED, RunState.CANCELLED}
 ARROWS: Mapping[RunState, frozenset[RunState]] = {
     RunState.PLANNED: frozenset(
         {RunState.RUNNING, RunState.UNREACHABLE, RunState.SKIPPED, RunState.BLOCKED, RunState.CANCELLED}
@@ -70,16 +71,16 @@ ARROWS: Mapping[RunState, frozenset[RunState]] = {
         | {RunState.CANCELLED}
     ),
     RunState.LOST: frozenset({*_AFTER_WORK, *_TROUBLE, RunState.RUNNING, RunState.UNREACHABLE}),
-    RunState.INTERRUPTED: frozenset({RunState.RUNNING, RunState.FAILED_DIRTY}),
+    RunState.INTERRUPTED: frozenset({RunState.RUNNING, RunState.ROLLING_BACK, RunState.FAILED_DIRTY}),
     RunState.ROLLING_BACK: frozenset(
         {RunState.ROLLED_BACK, RunState.ROLLBACK_FAILED, RunState.UNREACHABLE, RunState.LOST, RunState.INTERRUPTED}
     ),
-    **{
-        end: frozenset({RunState.PLANNED}) if end in BAD | {RunState.DEFERRED, RunState.SKIPPED} else frozenset()
-        for end in ENDS
-    },
+    **{end: frozenset({RunState.PLANNED}) if end in BAD | _PUT_OFF else frozenset() for end in ENDS},
 }
-"""From each state, the states that may follow. An end is left only by an operator's retry."""
+"""From each state, the states that may follow.
+
+An end is left only by an operator's retry, or, where a window was cancelled, because it takes place at another time.
+"""
 
 
 def check_arrow(before: RunState, after: RunState, run: str = "run") -> None:

@@ -6,6 +6,7 @@ All of it follows from the runs alone: those that wait, those under way, those t
 from collections import Counter, defaultdict
 from collections.abc import Iterable
 from datetime import datetime, timedelta
+from itertools import chain
 from typing import NamedTuple
 
 from maintsched.localtime import utc
@@ -29,6 +30,7 @@ class _WindowRuns:
     """What is known of the runs of one window."""
 
     def __init__(self) -> None:
+        self.seen: set[str] = set()
         self.open: dict[int, list[str]] = defaultdict(list)
         """Instances whose runs are not over, by wave."""
         self.last_end: dict[int, datetime] = {}
@@ -47,15 +49,14 @@ class Turns:
         self._windows: dict[str, _WindowRuns] = defaultdict(_WindowRuns)
         self._brakes: dict[str, str] = {}
         self._waves: dict[tuple[str, int], Wait] = {}
-        seen: set[tuple[str, str]] = set()
-        for run in (*runs, *ended):
-            name = run.window, run.instance
-            if name not in seen:
-                seen.add(name)
-                self._enter(run)
+        for run in chain(runs, ended):
+            self._enter(run)
 
     def _enter(self, run: Run) -> None:
         known = self._windows[run.window]
+        if run.instance in known.seen:
+            return
+        known.seen.add(run.instance)
         if not run.over:
             known.open[run.wave].append(run.instance)
             if run.state in UNDER_WAY:

@@ -1,6 +1,6 @@
 """A real apt and a real dpkg in a root of their own: no privileges, no network, nothing of this machine is touched.
 
-    root = AptRoot(folder)
+    root = AptRoot(folder)  # or AptRoot(folder, user=ORDINARY), where root is to be somebody else
     root.publish("main", "web", "1.0", depends="lib")
     root.apt_get("install", "web")
 
@@ -13,12 +13,18 @@ import hashlib
 import os
 import shutil
 import subprocess
-from collections.abc import Iterator, Mapping
+import tempfile
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from maintsched.executors.port import Command, Job, Link, Output
+
+ORDINARY = ("setpriv", "--reuid=65534", "--regid=65534", "--clear-groups")
+"""Makes a command that of a user with no rights at all."""
 LABELS = {"main": ("Debian", "stable"), "security": ("Debian-Security", "stable-security")}
 CONFIGURATION = """
 Dir "{root}";
@@ -27,7 +33,7 @@ Dir::Bin::dpkg "/usr/bin/dpkg";
 Dir::Bin::methods "/usr/lib/apt/methods";
 APT::Sandbox::User "";
 DPkg::Path "";
-DPkg::Options {{"--root={root}"; "--force-not-root"; "--force-script-chrootless"; "--log={root}/var/log/dpkg.log";}};
+DPkg::Options {{"--root={root}"; "--force-not-root"; "--force-script-chrootless"; "--force-unsafe-io"; "--log={root}/var/log/dpkg.log";}};
 """
 FOLDERS = (
     "etc/apt/apt.conf.d",
@@ -59,9 +65,10 @@ def require_apt() -> None:
 class AptRoot:
     """A root with an apt, a dpkg and two archives of its own."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, user: Sequence[str] = ()) -> None:
         require_apt()
         self.folder = folder
+        self.user = tuple(user)
         for each in (*FOLDERS, *LABELS):
             (folder / each).mkdir(parents=True, exist_ok=True)
         for name in ("status", "available"):
@@ -72,6 +79,9 @@ class AptRoot:
         )
         for archive in LABELS:
             self.index(archive)
+        if user:
+            for path in (folder, *folder.rglob("*")):
+                os.chown(path, 65534, 65534)
 
     @property
     def environment(self) -> dict[str, str]:
@@ -124,7 +134,16 @@ class AptRoot:
         if postinst:
             (control / "postinst").write_text(f"#!/bin/sh\n{postinst}\n")
             (control / "postinst").chmod(0o755)
-        _run(["dpkg-deb", "--root-owner-group", "-Zgzip", "-b", str(made), str(self.folder / archive / f"{made.name}.deb")])
+        _run(
+            [
+                "dpkg-deb",
+                "--root-owner-group",
+                "-Zgzip",
+                "-b",
+                str(made),
+                str(self.folder / archive / f"{made.name}.deb"),
+            ]
+        )
         self.index(archive)
 
     def index(self, archive: str, *, more: str = "") -> None:
@@ -148,7 +167,7 @@ class AptRoot:
 
     def apt_get(self, *words: str) -> str:
         """Do something by hand, such as installing what a test begins with."""
-        return _run(["apt-get", "-q", "-y", *words], self.environment)
+        return _run([*self.user, "apt-get", "-q", "-y", *words], self.environment)
 
     def install(self, *names: str) -> None:
         """Install packages by hand, as the archives have them now."""
@@ -156,7 +175,7 @@ class AptRoot:
         self.apt_get("install", *names)
 
     def mark(self, *words: str) -> str:
-        return _run(["apt-mark", *words], self.environment)
+        return _run([*self.user, "apt-mark", *words], self.environment)
 
     @property
     def status(self) -> dict[str, str]:
@@ -184,6 +203,59 @@ class AptRoot:
         with (self.folder / "var/lib/dpkg/lock-frontend").open("w") as lock:
             fcntl.lockf(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             yield
+
+
+class LinkAs:
+    """A link whose commands run as somebody else; everything besides is that of the link."""
+
+    def __init__(self, link: Link, user: Sequence[str]) -> None:
+        self._link = link
+        self._user = tuple(user)
+        self.host = link.host
+
+    async def run(self, command: Command, *, timeout_seconds: float) -> Output:
+        return await self._link.run(self._as_user(command), timeout_seconds=timeout_seconds)
+
+    async def start(self, job: str, command: Command) -> bool:
+        return await self._link.start(job, self._as_user(command))
+
+    def _as_user(self, command: Command) -> Command:
+        return replace(command, argv=(*self._user, *command.argv), folder=command.folder or "/")
+
+    async def look(self, job: str) -> Job:
+        return await self._link.look(job)
+
+    async def forbid(self, job: str) -> bool:
+        return await self._link.forbid(job)
+
+    async def forget(self, job: str) -> None:
+        await self._link.forget(job)
+
+    async def boot_id(self) -> str:
+        return await self._link.boot_id()
+
+    async def close(self) -> None:
+        await self._link.close()
+
+
+@contextmanager
+def open_folder() -> Iterator[Path]:
+    """Give a folder that everybody may enter, which `tmp_path` is not; it goes with what is in it."""
+    with tempfile.TemporaryDirectory(prefix="maintsched-apt-") as name:
+        Path(name).chmod(0o755)
+        yield Path(name)
+
+
+def keeper(folder: Path) -> Callable[[], None]:
+    """Remember a folder as it is; what is returned brings it back, which is quicker than making it again."""
+    saved = folder.with_name(f"{folder.name}.saved")
+    shutil.copytree(folder, saved, symlinks=True)
+
+    def back() -> None:
+        shutil.rmtree(folder)
+        shutil.copytree(saved, folder, symlinks=True)
+
+    return back
 
 
 LOCKS = ("lock", "lock-frontend", "triggers")

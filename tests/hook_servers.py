@@ -27,12 +27,16 @@ from datetime import UTC, datetime
 from enum import Enum
 from functools import cache
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from ipaddress import IPv4Address
 from pathlib import Path
 from typing import Any, Protocol
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
 import trustme
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
 
 TRIES, PAUSE_SECONDS = 1000, 0.02
 USER, PASSWORD = "maintsched", "kanarienvogel-9c1d"
@@ -97,8 +101,15 @@ class HookServer:
 
 
 @contextmanager
-def hook_server(service: Service, *, tls: bool = False, host: str = "127.0.0.1", cert_for: str | None = None):
-    """Run a server in threads of its own; `cert_for` is the name in its certificate."""
+def hook_server(
+    service: Service,
+    *,
+    tls: bool = False,
+    host: str = "127.0.0.1",
+    cert_for: str | None = None,
+    context: ssl.SSLContext | None = None,
+) -> Iterator[HookServer]:
+    """Run a server in threads of its own; `cert_for` is the name in its certificate, or it has a `context`."""
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
@@ -120,11 +131,14 @@ def hook_server(service: Service, *, tls: bool = False, host: str = "127.0.0.1",
 
         def finish_request(self, request, client_address):
             server.connections += 1
-            if tls:
-                request.settimeout(10)
-                request = server_context(cert_for or host).wrap_socket(request, server_side=True)
-                request.settimeout(None)
-            super().finish_request(request, client_address)
+            if not tls:
+                super().finish_request(request, client_address)
+                return
+            request.settimeout(10)
+            terms = context or server_context(cert_for or host)
+            with terms.wrap_socket(request, server_side=True) as inside:
+                inside.settimeout(None)
+                super().finish_request(inside, client_address)
 
         def handle_error(self, request, client_address):
             pass  # a client that goes away is what is tested
@@ -216,6 +230,29 @@ def ca_file(folder: Path) -> Path:
     return path
 
 
+def plain_authority(folder: Path) -> ssl.SSLContext:
+    """Return the terms of a server whose certificates are as bare as those `icinga2 pki` makes; write its ca-file."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    names = {each: x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, each)]) for each in ("Icinga CA", "node")}
+    for name, authority_too in (("Icinga CA", True), ("node", False)):
+        made = x509.CertificateBuilder().subject_name(names[name]).issuer_name(names["Icinga CA"])
+        made = made.public_key(key.public_key()).serial_number(x509.random_serial_number())
+        made = made.not_valid_before(datetime(2020, 1, 1, tzinfo=UTC)).not_valid_after(datetime(2100, 1, 1, tzinfo=UTC))
+        made = made.add_extension(x509.BasicConstraints(ca=authority_too, path_length=None), critical=True)
+        if not authority_too:
+            where = x509.IPAddress(IPv4Address("127.0.0.1"))
+            made = made.add_extension(x509.SubjectAlternativeName([where]), critical=False)
+        data = made.sign(key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM)
+        (folder / ("bare-ca.pem" if authority_too else "bare.pem")).write_bytes(data)
+    private = key.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
+    (folder / "bare.key").write_bytes(private)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(folder / "bare.pem", folder / "bare.key")
+    return context
+
+
 # --- stand-ins --------------------------------------------------------------------------------------------------------
 
 
@@ -224,7 +261,7 @@ class Receiver:
 
     def __init__(self) -> None:
         self.done: dict[str, Any] = {}
-        self.reply: Answer = (204, None)
+        self.reply: Answer = (200, {})
 
     def answer(self, asked: Asked) -> Answer:
         self.done[asked.headers["idempotency-key"]] = asked.json

@@ -6,14 +6,21 @@
 
 The portal answers its ping while its units run, and while files and database are of one version: a restored database
 beside patched files is a portal that is down, as it would be in earnest.
+
+The portal is asked by the real curl. Where there is none, the tests are skipped with the reason; with
+MAINTSCHED_NEEDS_CURL set, they fail.
 """
 
+import os
+import shutil
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
+
+import pytest
 
 FAULTS = (
     "setup_does_nothing",  # exit 0, and the version is as it was
@@ -151,6 +158,9 @@ class IntrexxHost:
 @contextmanager
 def intrexx_host(root: Path, *, portals: tuple[str, ...] = ("acme",)) -> Iterator[IntrexxHost]:
     """Make a host in a folder, and answer its pings on a free port of this machine."""
+    if shutil.which("curl") is None:
+        stop = pytest.fail if "MAINTSCHED_NEEDS_CURL" in os.environ else pytest.skip
+        stop("no curl here: install the package curl")
     server = ThreadingHTTPServer(("127.0.0.1", 0), _Ping)
     host = server.host = IntrexxHost(root, portals, f"http://127.0.0.1:{server.server_port}")  # type: ignore[attr-defined]
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
@@ -164,7 +174,7 @@ def intrexx_host(root: Path, *, portals: tuple[str, ...] = ("acme",)) -> Iterato
 
 
 class _Ping(BaseHTTPRequestHandler):
-    def do_GET(self) -> None:  # noqa: N802 - named by http.server
+    def do_GET(self) -> None:
         portal = self.path.split("/")[1]
         well = self.server.host.well(portal)  # type: ignore[attr-defined]
         body = b"ok\n" if well else b"the portal is starting\n"

@@ -160,6 +160,11 @@ def make_key(path: Path, kind: str = "ed25519") -> Path:
     return path
 
 
+def _vouch(authority: Path, key: Path) -> None:
+    command = [_program("ssh-keygen"), "-q", "-h", "-s", str(authority), "-I", "host", "-n", HOST, str(key)]
+    subprocess.run(command, check=True, stdin=subprocess.DEVNULL, capture_output=True)
+
+
 def _program(name: str) -> str:
     found = shutil.which(name, path=_PATH)
     assert found is not None, f"{name} is missing"
@@ -167,8 +172,8 @@ def _program(name: str) -> str:
 
 
 @contextmanager
-def started(more: str = "") -> Iterator[Sshd]:
-    """Start an sshd; `more` goes into its configuration. It and everything of it is gone afterwards."""
+def started(*, authority: bool = False) -> Iterator[Sshd]:
+    """Start an sshd, and with an `authority` one that vouches for its key. Everything of it is gone afterwards."""
     require_sshd()
     if os.geteuid() == 0:
         Path("/run/sshd").mkdir(mode=0o755, exist_ok=True)  # where it locks itself in before somebody has logged in
@@ -179,7 +184,11 @@ def started(more: str = "") -> Iterator[Sshd]:
         make_key(folder / "user_key")
         shutil.copy(folder / "user_key.pub", folder / "authorized_keys")
         port = free_port()
-        (folder / "config").write_text(CONFIG.format(port=port, host=HOST, folder=folder) + more)
+        config = CONFIG.format(port=port, host=HOST, folder=folder)
+        if authority:
+            _vouch(make_key(folder / "authority"), folder / "host_key.pub")
+            config += f"HostCertificate {folder}/host_key-cert.pub\n"
+        (folder / "config").write_text(config)
         with (folder / "log").open("wb") as log:
             process = subprocess.Popen(
                 [_program("sshd"), "-D", "-e", "-f", str(folder / "config")],

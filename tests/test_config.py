@@ -1,10 +1,13 @@
 """maintsched.toml: found, read, refused; and the password that stands elsewhere."""
 
 import copy
+import json
 import os
 import pickle
 import tomllib
 import traceback
+from collections.abc import Mapping
+from dataclasses import MISSING
 from pathlib import Path
 
 import pytest
@@ -12,7 +15,9 @@ import pytest
 from maintsched.errors import FileError, InvalidValue, printable
 from maintsched.intake.config import (
     Config,
+    ExecutorConfig,
     FileName,
+    HookConfig,
     MailConfig,
     NoticesConfig,
     ProviderConfig,
@@ -22,10 +27,11 @@ from maintsched.intake.config import (
     find_config,
     load_config,
 )
-from maintsched.intake.passwords import smtp_password
+from maintsched.intake.passwords import hook_password, hook_secret, smtp_password
 from maintsched.intake.shape import file_fields
 from maintsched.mail.settings import CONNECTIONS_MAX, MailSettings
 from maintsched.mail.settings import Tls as MailTls
+from maintsched.runs import RunTerms
 
 ROOT = Path(__file__).parent.parent
 BAD = Path(__file__).parent / "bad_configs"
@@ -34,7 +40,15 @@ MAIL = '[mail]\nhost = "mail.acme.example"\nsender = "maintenance@acme.example"\
 PROVIDER = '[provider]\nname = "Acme Hosting"\ndomain = "acme.example"\ncontact = "support@acme.example"\n'
 LEAST = f"{MAIL}\n{PROVIDER}"
 CANARY = "kanarienvogel-7f3a"
-TABLES = {"mail": MailConfig, "provider": ProviderConfig, "notices": NoticesConfig, "worker": WorkerConfig}
+TABLES = {
+    "mail": MailConfig,
+    "provider": ProviderConfig,
+    "notices": NoticesConfig,
+    "worker": WorkerConfig,
+    "runs": RunTerms,
+    "executor.NAME": ExecutorConfig,
+    "hook": HookConfig,
+}
 
 
 def written(folder, text=LEAST, name="maintsched.toml"):
@@ -67,7 +81,7 @@ def test_a_bad_configuration_is_refused_with_its_line_key_and_words(name):
     assert case["found"] in printable(error.found), message
     assert message.isprintable()
     assert message.startswith(str(BAD / name) + (f", line {error.line}: " if error.line else ": "))
-    assert "secret" not in message
+    assert "secret" not in message.replace("secret_file", "")
     assert "correct horse" not in message
 
 
@@ -314,16 +328,52 @@ def test_a_user_without_a_password_is_told_the_three_places_for_one(tmp_path):
         assert place in message
 
 
+def with_hook(folder, more):
+    hook = f'[[hook]]\nname = "chat"\nkind = "webhook"\nurl = "https://chat.example/x"\n{more}\n'
+    (config,) = loaded(folder, f"{LEAST}\n{hook}").hooks
+    return config
+
+
+@pytest.mark.parametrize(("key", "read"), [("password_file", hook_password), ("secret_file", hook_secret)])
+def test_the_secrets_of_a_hook_are_kept_like_the_password_of_the_mail_server(tmp_path, key, read):
+    assert read(with_hook(tmp_path, "")) is None
+    hook = with_hook(tmp_path, f'{key} = "hook.secret"')
+    assert refused(lambda: read(hook)).found == "no such file or directory"
+    (tmp_path / "hook.secret").write_text(f"{CANARY}\n")
+    (tmp_path / "hook.secret").chmod(0o600)
+    assert read(hook) == CANARY
+    assert CANARY not in repr(hook)
+    (tmp_path / "hook.secret").chmod(0o640)
+    error = refused(lambda: read(hook))
+    assert f"chmod 600 {tmp_path}/hook.secret" in error.expected
+    assert CANARY not in str(error)
+
+
+def test_a_word_of_a_command_may_come_again(tmp_path):
+    hook = '[[hook]]\nname = "x"\nkind = "command"\ncommand = ["curl", "-H", "a", "-H", "a"]\n'
+    portal = '[executor.portal]\nbackup = ["b", "-v", "-v"]\n'
+    config = loaded(tmp_path, f"{LEAST}\n{portal}\n{hook}")
+    assert config.hooks[0].command == ("curl", "-H", "a", "-H", "a")
+    assert config.executor["portal"].backup == ("b", "-v", "-v")
+
+
+@pytest.mark.parametrize("host", ["localhost", "LOCALHOST", "127.0.0.1", "127.9.9.9"])
+def test_a_hook_on_this_machine_needs_no_encryption(tmp_path, host):
+    hook = f'[[hook]]\nname = "x"\nkind = "webhook"\nurl = "http://{host}:9093/x?y=1"\n'
+    assert loaded(tmp_path, f"{LEAST}\n{hook}").hooks[0].url == f"http://{host}:9093/x?y=1"
+
+
 # --- the page and the sample -----------------------------------------------------------------------------------------
 
 
 def keys_with_defaults():
-    """Every key of a configuration, dotted, with its default as TOML."""
+    """Every key of a configuration, dotted, with its default; MISSING where it has to be given."""
     tables = {"": Config, **TABLES}
     for table, kind in tables.items():
         for key, (field, _) in file_fields(kind).items():
-            if key not in TABLES:
-                yield f"{table}.{key}".removeprefix("."), field.default
+            if table or key not in {name.partition(".")[0] for name in TABLES}:
+                default = field.default if field.default_factory is MISSING else field.default_factory()
+                yield f"{table}.{key}".removeprefix("."), default
 
 
 def test_the_page_on_the_configuration_names_every_key_with_its_default_and_no_other():
@@ -344,6 +394,8 @@ def toml(default):
         return "none"
     if isinstance(default, str):
         return f'`"{default}"`'
-    if isinstance(default, tuple):
+    if isinstance(default, tuple) and default:
+        return f"`[{', '.join(json.dumps(str(each)) for each in default)}]`"
+    if isinstance(default, tuple | Mapping):
         return "empty"
     return f"`{str(default).lower()}`" if isinstance(default, int) else "**required**"

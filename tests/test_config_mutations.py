@@ -16,12 +16,28 @@ from maintsched.cli.init import SAMPLES
 from maintsched.errors import MaintschedError
 from maintsched.intake import builtin_contracts
 from maintsched.intake.config import load_config
-from tests.intake_oracle import email, flag, host, host_name, number, one, raw_tables, table, text
+from tests.intake_oracle import (
+    each,
+    email,
+    flag,
+    host,
+    host_name,
+    key,
+    link,
+    mapping,
+    number,
+    one,
+    raw_tables,
+    rows,
+    some,
+    table,
+    text,
+)
 from tests.test_intake_mutations import COUNT, SECONDS_MAX, SEED, mutate, to_bytes
 
 CHUNKS = 4
 SAMPLE = (SAMPLES / "maintsched.toml").read_text(encoding="utf-8")
-WHOLE = re.sub(r"(?m)^# (?=[a-z_]+ = )", "", SAMPLE)
+WHOLE = re.sub(r"(?m)^# (?=[a-z_]+ = |\[)", "", SAMPLE)
 """Every key of the sample, in use."""
 BARE = "\n".join(line.partition("  #")[0] for line in WHOLE.split("\n") if line and not line.startswith("#"))
 GOOD = {"sample.toml": WHOLE, "bare.toml": BARE, "same.json": json.dumps(tomllib.loads(WHOLE), indent=1)}
@@ -55,6 +71,87 @@ def database(raw, value):
 
 def domain(raw, value):
     return (host_name(value) and "." in value and value == raw.encode("idna").decode().lower()) or raw == value
+
+
+def words(raw, value):
+    return list(value) == raw and all(map(text, raw, value))
+
+
+def named_tables(check):
+    return lambda raw, value: mapping(check)(raw, value) and all(key(name, name) for name in raw)
+
+
+def as_it_is(raw, value):
+    return dict(value) == raw
+
+
+RUNS = table(
+    "",
+    at_once=number(1, 1000),
+    per_customer=number(1, 1000),
+    expected_minutes=number(1, 10_080),
+    reboot_minutes=number(0, 240),
+    rollback_minutes=number(0, 1440),
+    samples_min=number(1, 1000),
+    failures_per_wave=number(0, 10_000),
+    failures_in_all=number(0, 10_000),
+    wave_soak_minutes=number(0, 1440),
+    approval=each(one("os", "security", "minor", "major")),
+    step_tries=number(1, 20),
+    patience_seconds=number(0, 3600),
+    poll_seconds=number(1, 600),
+    unreachable_minutes=number(1, 1440),
+)
+EXECUTOR = table(
+    "",
+    transport=key,
+    parts=named_tables(key),
+    settings=named_tables(as_it_is),
+    reboot=words,
+    backup=words,
+    backup_age=words,
+)
+HOOK = table(
+    "name kind",
+    name=key,
+    kind=one("command", "webhook", "alertmanager", "icinga"),
+    moments=some(one("before_window", "after_window", "before_run", "after_run")),
+    command=words,
+    url=link,
+    user=text,
+    password_file=path,
+    secret_file=path,
+    ca_file=path,
+    timeout_seconds=number(1, 600),
+    margin_minutes=number(0, 1440),
+    settings=mapping(text),
+)
+
+
+def hook(raw, value):
+    """One hook: what goes with each kind, a server that proves who it is, and labels that mean something."""
+    kind, url = raw["kind"], raw.get("url") or ""
+    given = {name for name in raw if raw[name]} - {"name", "kind", "moments", "timeout_seconds", "margin_minutes"}
+    silencing = kind in ("alertmanager", "icinga")
+    if kind == "command":
+        right = given == {"command"}
+    else:
+        may = {"url", "user", "password_file", "ca_file", "settings" if silencing else "secret_file"}
+        login = {"password_file"} <= given if "user" in given else kind != "icinga"
+        right = {"url"} <= given <= may and login and ":" not in raw.get("user", "")
+        near = re.match(r"http://(localhost|127\.\d+\.\d+\.\d+)([:/?]|$)", url, re.IGNORECASE)
+        right = right and bool(url.startswith("https://") or near) and not {"#", "@"} & set(url)
+    if silencing:
+        paired = all(f"before_{each.partition('_')[2]}" in value.moments for each in value.moments)
+        labels = raw.get("settings", {})
+        known = all(re.fullmatch(r"[A-Za-z_]\w{0,99}", each, re.ASCII) for each in labels)
+        known = known and (kind == "alertmanager" or "host" in labels) and len(labels) > 0
+        known = known and (kind == "alertmanager" or not set(labels) - {"host", "service"})
+        holes = {each for word in labels.values() for each in re.findall(r"\{[^{}]*\}", word)}
+        runs_only = not holes or not any("window" in each for each in value.moments)
+        right = right and paired and known and runs_only and "?" not in url
+        right = right and holes <= {"{instance}", "{host}", "{customer}"}
+    return HOOK(raw, value) and right
 
 
 CONFIG = table(
@@ -91,6 +188,9 @@ CONFIG = table(
         horizon_months=number(1, 24),
         bounces=path,
     ),
+    runs=RUNS,
+    executor=named_tables(EXECUTOR),
+    hook=("hooks", rows(hook)),
 )
 
 
@@ -101,7 +201,8 @@ def fits(raw, config):
     ordered = config.worker.retry_min_seconds <= config.worker.retry_max_seconds
     waits = config.worker.lease_seconds > config.mail.timeout_seconds
     login = config.mail.user is not None or config.mail.password_file is None
-    return CONFIG(raw, config) and safe and ordered and waits and login
+    once = len({each.name for each in config.hooks}) == len(config.hooks)
+    return CONFIG(raw, config) and safe and ordered and waits and login and once
 
 
 @pytest.mark.fuzz

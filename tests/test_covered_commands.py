@@ -9,10 +9,11 @@ import pytest
 from maintsched.errors import ChangeRefused, FileError, InvalidValue
 from maintsched.facts import Facts, Outage
 from maintsched.fleet import Fleet
-from maintsched.intake.config import FileName
+from maintsched.intake.config import FileName, find_config, load_config
 from maintsched.intake.databases import database_url as url_of
 from maintsched.store.declared import KeptOutage, write_outage
 from maintsched.worker.exports import verify_export
+from tests.casefiles import write_config
 from tests.test_cli import FLEET, NOW, plan
 from tests.test_cli import run as command
 from tests.test_covered_heads import room
@@ -58,6 +59,18 @@ def test_a_home_that_nobody_has_is_no_place_for_a_file_or_a_database(tmp_path):
     with pytest.raises(InvalidValue, match="path: expected a path below a home that is known"):
         FileName.parse("~nobody-of-that-name/fleet.toml")
     assert url_of("~/maintsched.db", tmp_path) == f"sqlite:///{Path.home()}/maintsched.db"
+
+
+def test_a_configuration_that_cannot_be_looked_at_is_refused_and_no_other_one_takes_its_place(tmp_path, monkeypatch):
+    user = tmp_path / "config" / "maintsched" / "maintsched.toml"
+    user.parent.mkdir(parents=True)
+    write_config(tmp_path).rename(user)
+    environ = {"XDG_CONFIG_HOME": str(tmp_path / "config")}
+    monkeypatch.chdir(tmp_path)
+    assert find_config(environ=environ) == user
+    (tmp_path / "maintsched.toml").symlink_to("maintsched.toml")
+    with pytest.raises(FileError, match=r"^maintsched\.toml: .*[Tt]oo many levels"):
+        load_config(environ=environ)
 
 
 @pytest.mark.parametrize("text", ["in 9999 months", "in 9999 Wochen", "in 9999 monaten"])

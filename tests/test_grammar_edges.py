@@ -3,7 +3,7 @@
 import pytest
 
 import maintsched as ms
-from maintsched.grammar import email_address, is_ip_address, require_host, require_link
+from maintsched.grammar import email_address, is_ip_address, is_loopback, require_host, require_link
 from tests.worlds import contract
 
 
@@ -83,3 +83,13 @@ def test_a_customer_is_found_by_its_key_and_an_unknown_one_is_refused():
     with pytest.raises(ms.UnknownName) as refused:
         fleet.customer("amce")
     assert str(refused.value) == 'customer: expected one of acme (did you mean acme?), got "amce"'
+
+
+@pytest.mark.parametrize("host", ["localhost", "LocalHost", "127.0.0.1", "127.255.9.1", "::1", "0:0:0:0:0:0:0:1"])
+def test_these_hosts_are_this_machine(host):
+    assert is_loopback(host)
+
+
+@pytest.mark.parametrize("host", ["localhost.example", "local", "128.0.0.1", "10.0.0.1", "::2", "127.0.0.1.example"])
+def test_these_hosts_are_another_machine(host):
+    assert not is_loopback(host)

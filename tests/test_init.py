@@ -4,6 +4,7 @@ import re
 import shlex
 import subprocess
 import tomllib
+from dataclasses import MISSING
 from pathlib import Path
 
 import pytest
@@ -131,40 +132,57 @@ def test_a_file_where_the_folder_should_be_is_wrong_usage(tmp_path):
 def test_the_sample_configuration_is_valid_and_says_what_the_defaults_are(tmp_path):
     run(tmp_path)
     config = load_config(str(tmp_path / "maintsched.toml"))
-    assert config.worker == type(config.worker)()
+    assert (config.worker, config.runs) == (type(config.worker)(), type(config.runs)())
+    assert (dict(config.executor), config.hooks) == ({}, ())
     assert config.fleet == (tmp_path / "fleet.toml",)
     assert config.notices.folder == tmp_path / "notices"
 
 
-SETTING = re.compile(r"^(# )?([a-z_]+) = (\S+?|\".*?\")( +# no default)?$", flags=re.MULTILINE)
+SETTING = re.compile(r"^(# )?([a-z_]+) = ([\[{].*?[\]}]|\S+?|\".*?\")( +# no default)?$", flags=re.MULTILINE)
+HEADER = re.compile(r"^(# )?\[{1,2}([a-z.]+)\]{1,2}$", flags=re.MULTILINE)
 
 
-def test_the_sample_configuration_has_every_key_once_with_its_default():
+def in_use(text):
+    """The sample with everything in it taken into use."""
+    text = HEADER.sub(lambda header: header[0].removeprefix("# "), text)
+    return SETTING.sub(lambda setting: f"{setting[2]} = {setting[3]}", text)
+
+
+def test_the_sample_configuration_has_every_key_with_its_default():
     defaults, table, found = dict(keys_with_defaults()), "", []
     for line in SAMPLE.splitlines():
-        table = line.strip("[]") if line.startswith("[") else table
-        setting = SETTING.fullmatch(line)
+        header, setting = HEADER.fullmatch(line), SETTING.fullmatch(line)
+        if header:
+            table = header[2].replace("executor.portal", "executor.NAME")
         if setting:
             comment, key, value, no_default = setting.groups()
             name = f"{table}.{key}".removeprefix(".")
             found.append(name)
             default = defaults[name]
-            assert bool(no_default) == bool(comment and default is None), name
+            default = list(map(str, default)) if isinstance(default, tuple) else default
+            assert bool(no_default) == bool(comment and (default in (None, MISSING) or default in ([], {}))), name
             if comment and not no_default:
                 assert tomllib.loads(f"x = {value}")["x"] == default, name
-    assert sorted(found) == sorted(defaults)
-    assert {each for each in TABLES if f"\n[{each}]\n" in SAMPLE} == set(TABLES)
+    assert set(found) == set(defaults)
+    assert not [each for each in found if found.count(each) > 1 and not each.startswith("hook.")]
+    assert {each[2] for each in HEADER.finditer(SAMPLE)} == {each.replace("NAME", "portal") for each in TABLES}
 
 
 def test_every_key_of_the_sample_configuration_can_be_taken_into_use(tmp_path):
-    text = SETTING.sub(lambda setting: f"{setting[2]} = {setting[3]}", SAMPLE)
-    (tmp_path / "maintsched.toml").write_text(text)
+    (tmp_path / "maintsched.toml").write_text(in_use(SAMPLE))
     config = load_config(str(tmp_path / "maintsched.toml"))
-    unset = [key for key in file_fields(Config) if getattr(config, key) is None]
+    attributes = [field.name for field, _ in file_fields(Config).values()]
+    unset = [name for name in attributes if getattr(config, name) in (None, (), {})]
     assert not unset
-    for table in TABLES:
-        value = getattr(config, table)
-        assert not [key for key in file_fields(TABLES[table]) if getattr(value, key) is None]
+    for table, kind in TABLES.items():
+        values = config.hooks if table == "hook" else [_table(config, table)]
+        for key in file_fields(kind):
+            assert any(getattr(value, key) not in (None, (), {}) for value in values), f"{table}.{key}"
+    assert [hook.kind for hook in config.hooks] == ["alertmanager", "webhook", "command"]
+
+
+def _table(config, table):
+    return config.executor["portal"] if table == "executor.NAME" else getattr(config, table)
 
 
 def test_the_sample_fleet_is_valid_and_somebody_is_told_of_each_instance():

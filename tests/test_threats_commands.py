@@ -48,6 +48,22 @@ WORKING: dict[str, list[str]] = {
     "freeze add": ["--from", "2026-12-20", "--to", "2026-12-24", "--reason", "x", "--customer", "acme"],
     "freeze end": ["year-end", "--reason", "x"],
     "freeze list": [],
+    "release add": ["12.2.0", "--class", "minor"],
+    "release list": [],
+    "release pin": ["acme-prod", "12.1.0", "--reason", "x"],
+    "release pins": [],
+    "release restore": ["12.0.9", "--reason", "x"],
+    "release unpin": ["acme-test", "--reason", "x"],
+    "release withdraw": ["12.1.0", "--reason", "x"],
+    "defer extend": ["acme-prod", "12.1.0", "--until", "2027-05-01"],
+    "defer grant": ["acme-test", "12.1.0", "--until", "2027-04-01"],
+    "defer list": [],
+    "defer withdraw": ["acme-prod", "12.1.0"],
+    "track list": [],
+    "track switch": ["acme-prod", "steady", "--reason", "x"],
+    "consent add": ["acme-own", "--by", "eva", "--until", "2027-03-01"],
+    "consent end": ["acme-own", "--reason", "x"],
+    "consent list": [],
     "window announce": [
         "critical",
         "--start",
@@ -76,6 +92,9 @@ WORKING: dict[str, list[str]] = {
     "notice resend": ["notice/announcement/critical:net/0/acme/eva"],
     "notice show": ["notice/announcement/critical:net/0/acme/eva"],
     "worker": [],
+    "pause": ["--reason", "x", "--customer", "acme"],
+    "pause list": [],
+    "resume": ["halt"],
     "evidence export": ["acme-prod", "--month", "2026-12"],
     "evidence verify": [],
 }
@@ -84,8 +103,25 @@ NOT_TRIED = {
     "init": "its only argument is a folder, which people may call what they like",
     "doctor": "takes nothing but --config",
 }
-WRITING = ("freeze add", "window announce", "window move", "window cancel", "outage open", "outage close")
-LISTINGS = (["freeze", "list", "--all"], ["window", "list", "--all"], ["outage", "list", "--all"], ["notice", "list"])
+WRITING = (
+    *("freeze add", "window announce", "window move", "window cancel", "outage open", "outage close"),
+    *("release add", "release pin", "release withdraw", "defer grant", "track switch", "consent add"),
+)
+LISTINGS = (
+    *(["freeze", "list", "--all"], ["window", "list", "--all"], ["outage", "list", "--all"], ["notice", "list"]),
+    *(["release", "list"], ["release", "pins"], ["defer", "list", "--all"], ["track", "list"]),
+    ["consent", "list", "--all"],
+)
+OWN = """
+[[customer]]
+key = "own"
+name = "Own"
+language = "en"
+package = "premium"
+contact = [{ key = "eva", name = "Eva", email = "eva@own.example", roles = ["system_responsible"] }]
+instance = [{ key = "acme-own", host = "10.0.0.9", managed = false }]
+"""
+"""A system of a customer's own, that nothing touches without a consent."""
 INSTEAD = {"--for": "--to", "--end": "--duration", "--file": "--heads"}
 """Options that take the place of another one."""
 
@@ -103,6 +139,8 @@ class Typed(NamedTuple):
 
 def all_commands(command: click.Command = main, words: tuple[str, ...] = ()) -> Iterator[tuple[str, click.Command]]:
     if isinstance(command, click.Group):
+        if command.invoke_without_command:
+            yield " ".join(words), command
         context = click.Context(command)
         for name in command.list_commands(context):
             found = command.get_command(context, name)
@@ -149,14 +187,21 @@ def typed(case: Typed) -> list[str]:
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory, migrated_file) -> Path:
-    """A home with a fleet, a window, an outage and some notices."""
+    """A home with a fleet, a window, an outage, a pin, a consent and some notices."""
     folder = tmp_path_factory.mktemp("made")
     with pytest.MonkeyPatch.context() as patch, open_home(migrated_file, folder, patch):
+        with (folder / "fleet.toml").open("a", encoding="utf-8") as file:
+            file.write(OWN)
         for words in (
             ["fleet", "sync", "fleet.toml", "--yes"],
+            ["release", "add", "12.0.9", "--class", "minor"],
+            ["release", "withdraw", "12.0.9", "--reason", "loses files"],
+            ["release", "pin", "acme-test", "12.1.0", "--reason", "a plug-in"],
+            ["consent", "add", "acme-own", "--by", "eva", "--until", "2026-12-01"],
             ["window", "announce", *WORKING["window announce"], "--key", "disk", "--alternative", LATER],
             ["window", "announce", *WORKING["window announce"][:-1], "--key", "net"],
             ["outage", "open", "acme-prod"],
+            ["pause", "--customer", "acme", "--reason", "a flood", "--key", "halt"],
         ):
             done = CliRunner().invoke(main, [*words, "--now", NOW])
             assert done.exit_code == 0, done.output

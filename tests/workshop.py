@@ -106,7 +106,9 @@ def workshop(
     made, hosts = world(store, folder, now=REMINDED, fleet=fleet), Hosts()
     settings = {"fake": {"world": hosts}, "script": {**SCRIPT, **(script or {})}}
     given: dict[str, Any] = {"backup_age": ("/srv/backup-age",), **table}
-    executor = ExecutorConfig(transport="fake", parts={"linux": "script", "intrexx": "script"}, settings=settings, **given)
+    executor = ExecutorConfig(
+        transport="fake", parts={"linux": "script", "intrexx": "script"}, settings=settings, **given
+    )
     terms = runs or RunTerms(patience_seconds=0)
     made.house.config = replace(made.house.config, executor={"portal": executor}, runs=terms)
     for each in fleet.instances():

@@ -120,7 +120,7 @@ def list_them(everything: bool, as_json: bool, config_file: str | None, now: str
 
 def _print(found: list["ConsentStanding"], contract: "Contract", *, as_json: bool) -> None:
     if as_json:
-        click.echo(json.dumps([_json(each) for each in found], ensure_ascii=False, indent=2))
+        click.echo(json.dumps([_json(each, contract) for each in found], ensure_ascii=False, indent=2))
         return
     for each in found:
         click.echo(_line(each, contract))
@@ -137,13 +137,13 @@ def _said(contract: "Contract", at: datetime) -> str:
     return f"{at.astimezone(contract.zone):%Y-%m-%d %H:%M %Z}"
 
 
-def _json(standing: "ConsentStanding") -> dict[str, Any]:
+def _json(standing: "ConsentStanding", contract: "Contract") -> dict[str, Any]:
     given = standing.consent
     return {
         "instance": given.instance,
         "customer": standing.customer,
         "state": str(standing.state),
         "by": given.given_by,
-        "from": given.given_at.isoformat(),
-        "until": given.until.isoformat() if given.until else None,
+        "from": given.given_at.astimezone(contract.zone).isoformat(),
+        "until": given.until.astimezone(contract.zone).isoformat() if given.until else None,
     }

@@ -160,7 +160,7 @@ def list_them(everything: bool, as_json: bool, config_file: str | None, now: str
         click.echo(json.dumps([_json(each) for each in found], ensure_ascii=False, indent=2))
         return
     for each in found:
-        click.echo(f"{_first(each, contract, str(each.state))}\n{_counted(each, contract)}")
+        click.echo("\n".join(_dated(each, contract, str(each.state))))
     if not found:
         click.echo("no deferrals" if everything else "no deferral runs or is ahead")
 
@@ -183,10 +183,9 @@ def _answer(done: Iterable["DeferralStanding"], contract: "Contract", word: str,
 
 
 def _lines(standing: "DeferralStanding", contract: "Contract", word: str) -> Iterator[str]:
-    yield _first(standing, contract, word)
+    yield from _dated(standing, contract, word)
     if standing.previous is not None:
         yield f"  it was to end {_said(contract, standing.previous)}"
-    yield _counted(standing, contract)
     component = contract.deferral.component
     if word != "withdrawn":
         planned = ", ".join(f"{each.release} with {each.window}" for each in standing.meanwhile)
@@ -203,22 +202,16 @@ def _lines(standing: "DeferralStanding", contract: "Contract", word: str) -> Ite
     )
 
 
-def _first(standing: "DeferralStanding", contract: "Contract", word: str) -> str:
+def _dated(standing: "DeferralStanding", contract: "Contract", word: str) -> Iterator[str]:
+    """Return the lines that every answer begins with: which deferral, its dates, how much of the limit it takes."""
     running = standing.running
-    window = running.window
-    into = f"{window.id}, {_said(contract, window.start)}" if window else "none"
+    window, key = running.window, running.deferral.instance
+    yield f"deferral {printable(running.deferral.id)} {word}, number {standing.number} of {printable(key)}"
+    into = f"{window.id} on {window.start:%Y-%m-%d}" if window else "none"
     until, limit = _said(contract, running.end), _said(contract, running.limit)
-    name = printable(running.deferral.id)
-    return f"deferral {name} {word}: until {until}, latest possible {limit}, next window {into}"
-
-
-def _counted(standing: "DeferralStanding", contract: "Contract") -> str:
-    running = standing.running
-    clause = contract.clauses.updates
-    return (
-        f"  number {standing.number} of {running.deferral.instance}; {standing.days} of {standing.days_max} days "
-        f"({contract.deferral.max} from {_said(contract, running.start)}, clause {clause})"
-    )
+    yield f"  until {until}, latest possible {limit}, next window {into}"
+    since = f"{contract.deferral.max} from {_said(contract, running.start)}, clause {contract.clauses.updates}"
+    yield f"  {standing.days} of {standing.days_max} days ({since})"
 
 
 def _said(contract: "Contract", at: datetime) -> str:

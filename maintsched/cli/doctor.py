@@ -7,12 +7,12 @@ from contextlib import closing
 
 import click
 
-from maintsched.cli.checks import Check, Examination, Finding, Verdict, machine, post, promises, storage
+from maintsched.cli.checks import Check, Examination, Finding, Verdict, machine, post, promises, storage, work
 from maintsched.cli.configured import config_option
 from maintsched.cli.options import now_option, option, present
 from maintsched.intake.contracts import load_contract
 
-CHECKS: tuple[Check, ...] = (*machine.CHECKS, *promises.CHECKS, *storage.CHECKS, *post.CHECKS)
+CHECKS: tuple[Check, ...] = (*machine.CHECKS, *promises.CHECKS, *storage.CHECKS, *post.CHECKS, *work.CHECKS)
 """Every check, in the order in which they are told."""
 COLOURS = {Verdict.OK: "green", Verdict.WARN: "yellow", Verdict.FAIL: "red"}
 
@@ -25,8 +25,8 @@ def doctor(config_file: str | None, as_json: bool, now: str | None) -> None:
     """Check everything that has to be in order, and say what to do.
 
     Looks at interpreter, clock, zone data, configuration, contract, holidays, database, fleet, evidence, file modes,
-    mail server, templates and headers. Nothing is sent and nothing is changed. One check that fails hides no other; the
-    exit code is 1 if any does.
+    mail server, templates, headers, executors and the keys of hosts. Nothing is sent and nothing is changed. One check
+    that fails hides no other; the exit code is 1 if any does.
 
     \b
     Example:

@@ -142,10 +142,10 @@ def standing_lines(standing: Standing, contract: Contract, now: datetime) -> Ite
             name = f"{printable(contact.name)} <{contact.email}>"
             yield f"  contact {contact.key}: {name}, {roles}, {contact.zone.key}"
     for each in standing.instances:
-        yield from (f"{'  ' if standing.whole else ''}{line}" for line in _instance_lines(each, contract, dates))
+        yield from (f"{'  ' if standing.whole else ''}{line}" for line in _instance_lines(each, dates))
 
 
-def _instance_lines(standing: InstanceStanding, contract: Contract, dates: DateWords) -> Iterator[str]:
+def _instance_lines(standing: InstanceStanding, dates: DateWords) -> Iterator[str]:
     instance = standing.instance
     yield f"instance {instance.key}, {instance.environment} of {standing.customer.key}"
     yield f"  on {instance.host}" + (f", {standing.url}" if standing.url else ", no URL known")

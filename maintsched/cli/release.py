@@ -87,7 +87,7 @@ def add(
     with open_store(config.database) as store:
         done = add_release(store, contract, wanted, now=at)
     if as_json:
-        click.echo(json.dumps(release_json(done.release, done), ensure_ascii=False, indent=2))
+        click.echo(json.dumps(release_json(done.release, contract, done), ensure_ascii=False, indent=2))
         return
     click.echo("\n".join(added_lines(done, contract)))
 
@@ -114,16 +114,17 @@ def list_them(
     from maintsched.worker.releases import list_releases
 
     config, contract = open_configured(config_file)
+    at = present(contract, now)
     with open_store(config.database) as store:
         if instance is None:
             listed = list_releases(store, contract, component=component)
-            rows = [release_json(each) for each in listed]
+            rows = [release_json(each, contract) for each in listed]
             lines = [release_line(each, contract) for each in listed] or ["no releases"]
         else:
             if component is not None and component not in contract.components:
                 raise UnknownName("component", found=component, known=contract.components)
-            found = outlook_of(store, contract, instance, now=present(contract, now))
-            rows = outlook_json(found, component)
+            found = outlook_of(store, contract, instance, now=at)
+            rows = outlook_json(found, contract, component)
             lines = list(outlook_lines(found, contract, component))
     click.echo(json.dumps(rows, ensure_ascii=False, indent=2) if as_json else "\n".join(lines))
 
@@ -154,7 +155,7 @@ def withdraw(
     with open_store(config.database) as store:
         done = withdraw_release(store, contract, of, Version.parse(version), reason=reason, now=at)
     if as_json:
-        click.echo(json.dumps(release_json(done.release, done), ensure_ascii=False, indent=2))
+        click.echo(json.dumps(release_json(done.release, contract, done), ensure_ascii=False, indent=2))
         return
     click.echo("\n".join(withdrawn_lines(done, contract)))
 
@@ -183,7 +184,7 @@ def restore(
     with open_store(config.database) as store:
         done = restore_release(store, contract, of, Version.parse(version), reason=reason, now=at)
     if as_json:
-        click.echo(json.dumps(release_json(done.release, done), ensure_ascii=False, indent=2))
+        click.echo(json.dumps(release_json(done.release, contract, done), ensure_ascii=False, indent=2))
         return
     click.echo("\n".join(added_lines(done, contract)))
 
@@ -239,7 +240,7 @@ def pin(
     with open_store(config.database) as store:
         before = add_pin(store, contract, wanted, now=at)
     if as_json:
-        click.echo(json.dumps(pin_json(wanted), ensure_ascii=False, indent=2))
+        click.echo(json.dumps(pin_json(wanted, contract), ensure_ascii=False, indent=2))
         return
     click.echo(pin_line(wanted, contract))
     if before is not None:
@@ -287,6 +288,6 @@ def pins(as_json: bool, config_file: str | None, now: str | None) -> None:
     with open_store(config.database) as store:
         found = list_pins(store, now=present(contract, now))
     if as_json:
-        click.echo(json.dumps([pin_json(each) for each in found], ensure_ascii=False, indent=2))
+        click.echo(json.dumps([pin_json(each, contract) for each in found], ensure_ascii=False, indent=2))
         return
     click.echo("\n".join(pin_line(each, contract) for each in found) or "nothing is pinned")

@@ -19,6 +19,10 @@ def said(contract: Contract, at: datetime) -> str:
     return f"{at.astimezone(contract.zone):%Y-%m-%d %H:%M %Z}"
 
 
+def _iso(contract: Contract, at: datetime) -> str:
+    return at.astimezone(contract.zone).isoformat()
+
+
 def release_line(release: Release, contract: Contract) -> str:
     """Return a release on one line."""
     parts = [f"{release.id}  {release.change_class}, available {said(contract, release.available_at)}"]
@@ -59,13 +63,13 @@ def _windows(standing: "ReleaseStanding", contract: Contract, into: str, nowhere
         yield f"  {nowhere}"
 
 
-def release_json(release: Release, standing: "ReleaseStanding | None" = None) -> dict[str, Any]:
+def release_json(release: Release, contract: Contract, standing: "ReleaseStanding | None" = None) -> dict[str, Any]:
     """Return a release as JSON values, with where it goes if that is known."""
     found: dict[str, Any] = {
         "component": release.component,
         "version": str(release.version),
         "class": str(release.change_class),
-        "available_at": release.available_at.isoformat(),
+        "available_at": _iso(contract, release.available_at),
         "tracks": list(release.tracks),
         "changes": release.changes,
         "estimate": None if release.estimate is None else str(release.estimate),
@@ -76,9 +80,9 @@ def release_json(release: Release, standing: "ReleaseStanding | None" = None) ->
         return found
     return {
         **found,
-        "waves": [{"wave": each.wave, "opens": each.at.isoformat()} for each in standing.waves],
+        "waves": [{"wave": each.wave, "opens": _iso(contract, each.at)} for each in standing.waves],
         "windows": [
-            {"id": each.window, "start": each.start.isoformat(), "instances": each.instances}
+            {"id": each.window, "start": _iso(contract, each.start), "instances": each.instances}
             for each in standing.windows
         ],
         "installed": list(standing.installed),
@@ -120,7 +124,7 @@ def _fate(outlook: "Outlook", contract: Contract) -> str:
     return words[outlook.fate]
 
 
-def outlook_json(outlook: "InstanceOutlook", component: str | None) -> list[dict[str, Any]]:
+def outlook_json(outlook: "InstanceOutlook", contract: Contract, component: str | None) -> list[dict[str, Any]]:
     """Return what becomes of each release in an instance as JSON values."""
     return [
         {
@@ -129,7 +133,7 @@ def outlook_json(outlook: "InstanceOutlook", component: str | None) -> list[dict
             "class": str(each.release.change_class),
             "fate": str(each.fate),
             "window": each.window,
-            "start": each.start.isoformat() if each.start else None,
+            "start": _iso(contract, each.start) if each.start else None,
             "why": each.why,
         }
         for each in outlook.releases
@@ -147,14 +151,14 @@ def pin_line(pin: Pin, contract: Contract) -> str:
     return f"{pin.instance}: {pin.component} stays at {pin.version} {until}, {security} ({printable(pin.reason)})"
 
 
-def pin_json(pin: Pin) -> dict[str, Any]:
+def pin_json(pin: Pin, contract: Contract) -> dict[str, Any]:
     """Return a pin as JSON values."""
     return {
         "instance": pin.instance,
         "component": pin.component,
         "version": str(pin.version),
-        "start": pin.start.isoformat(),
-        "until": pin.until.isoformat() if pin.until else None,
+        "start": _iso(contract, pin.start),
+        "until": _iso(contract, pin.until) if pin.until else None,
         "security": pin.security,
         "reason": pin.reason,
     }

@@ -60,7 +60,7 @@ def switch(
         done = switch_track(store, contract, instance, track_name, at=at, reason=reason, now=moment)
         outlook = outlook_of(store, contract, instance, now=moment)
     if as_json:
-        click.echo(json.dumps(_json(done), ensure_ascii=False, indent=2))
+        click.echo(json.dumps(_json(done, contract), ensure_ascii=False, indent=2))
         return
     click.echo(_line(done, contract))
     for each in outlook.releases:
@@ -88,7 +88,7 @@ def list_them(switched: bool, as_json: bool, config_file: str | None, now: str |
         found = list_tracks(store, contract, now=present(contract, now))
     found = [each for each in found if not switched or each.since or each.ahead]
     if as_json:
-        click.echo(json.dumps([_json(each) for each in found], ensure_ascii=False, indent=2))
+        click.echo(json.dumps([_json(each, contract) for each in found], ensure_ascii=False, indent=2))
         return
     click.echo("\n".join(_line(each, contract) for each in found) or "no instances")
 
@@ -101,11 +101,13 @@ def _line(standing: "TrackStanding", contract: "Contract") -> str:
     return f"{standing.instance.key} ({standing.customer}): {standing.track}{since}{ahead}"
 
 
-def _json(standing: "TrackStanding") -> dict[str, Any]:
+def _json(standing: "TrackStanding", contract: "Contract") -> dict[str, Any]:
     return {
         "instance": standing.instance.key,
         "customer": standing.customer,
         "track": standing.track,
-        "since": standing.since.isoformat() if standing.since else None,
-        "ahead": [{"track": each.track, "at": each.at.isoformat()} for each in standing.ahead],
+        "since": standing.since.astimezone(contract.zone).isoformat() if standing.since else None,
+        "ahead": [
+            {"track": each.track, "at": each.at.astimezone(contract.zone).isoformat()} for each in standing.ahead
+        ],
     }

@@ -17,6 +17,7 @@ import shlex
 import sys
 import tempfile
 from dataclasses import dataclass, field
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -143,8 +144,7 @@ def command_line(order: dict[str, Any]) -> str:
 
 def play(order: dict[str, Any], folder: Path) -> tuple[Record, int]:
     """Play, and return what was done and how ansible ended."""
-    import ansible_runner
-
+    ansible_runner = import_module("ansible_runner")  # an extra, and a heavy one
     record = Record()
     (folder / "callbacks").mkdir()
     (folder / "callbacks" / f"{CALLBACK}.py").write_text(CALLBACK_CODE, encoding="utf-8")

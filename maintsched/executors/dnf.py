@@ -93,7 +93,7 @@ class Dnf(RpmExecutor):
         return (step,)
 
     async def _broken(self, link: Link) -> list[str]:
-        """Return what an interrupted transaction leaves: dependencies that are not met, packages that are there twice."""
+        """Return what an interrupted transaction leaves: dependencies that are not met, and packages twice."""
         argv = (*self._program, *OPTIONS, "-q", "check", "--dependencies", "--duplicates")
         output = await self._ask(link, argv, root=True, seconds=SOLVE_SECONDS)
         if output.ok:

@@ -70,6 +70,8 @@ class Intrexx:
         Raises `ExecutionError` where that is a downgrade, of another tree, not there to install, or without a name for
         a database that has to be copied.
         """
+        if not orders:
+            return UpdatePlan()
         wanted = _wanted(target, orders, self.settings)
         look, premises = self._look(link), self._premises(target)
         seen = await _see(look, premises)
@@ -113,14 +115,12 @@ class Intrexx:
     async def _data(self, look: Look, premises: Premises, seen: Seen, wanted: Version) -> dict[str, Any]:
         """Return what the steps and `verify` want to know of the host as it is now."""
         values = premises.values()
-        stamp = (await look.read("the host's clock", fill(self.settings.clock, values)) or "").strip()
         real = (await look.read("the home of Intrexx", fill(self.settings.real_home, values)) or "").strip()
         if real and f"{self.settings.backups}/".startswith(f"{real}/"):
             look.problems.append(f"backups: {self.settings.backups} is inside of {real}, which going back empties")
-        if not KEY.fullmatch(stamp):
-            look.problems.append(f"clock: expected a time such as 20261201T170000Z, got {show(stamp)}")
+        listed = await look.read("backups", fill(self.settings.list_backups, values)) or ""
         return {
-            "backup": f"{self.settings.backups.rstrip('/')}/{premises.target.instance}-{stamp}",
+            "backup": f"{self.settings.backups.rstrip('/')}/{_free_name(premises.target.instance, listed)}",
             "version": str(wanted),
             "parent": dirname(real),
             "base": basename(real),
@@ -172,8 +172,6 @@ def _wanted(target: Target, orders: Sequence[Order], settings: IntrexxSettings) 
                 f"host {target.host}: {order.component}: expected a release, got an order for whatever there is; "
                 "enter it with `maintsched release add`"
             )
-    if not orders:
-        raise ExecutionError(f"host {target.host}: expected an order for {COMPONENT}, got none")
     wanted = max(Version.parse(order.release) for order in orders if order.release is not None)
     beginnings = settings.tracks.get(settings.track, ())
     if beginnings and not str(wanted).startswith(beginnings):
@@ -182,6 +180,12 @@ def _wanted(target: Target, orders: Sequence[Order], settings: IntrexxSettings) 
             f"{' or '.join(beginnings)}; correct the release, or the table's track"
         )
     return wanted
+
+
+def _free_name(instance: str, listed: str) -> str:
+    """Return `<instance>-<number>`, the number above all that are taken: copies of an earlier run stay as they are."""
+    found = (re.fullmatch(rf"{re.escape(instance)}-([0-9]{{1,9}})", line.strip()) for line in listed.splitlines())
+    return f"{instance}-{max((int(each[1]) for each in found if each), default=0) + 1}"
 
 
 def _refuse_downgrade(target: Target, part: str, found: Version, wanted: Version) -> None:

@@ -73,10 +73,10 @@ class IntrexxSettings:
     home: str = "/opt/intrexx"
     real_home: Words = ("readlink", "--canonicalize-existing", "{home}")
     """Prints where `home` really is: a copy of a link would hold nothing. `{parent}` and `{base}` come from it."""
-    clock: Words = ("date", "--utc", "+%Y%m%dT%H%M%SZ")
-    """Prints the host's time, by which the folder of a backup is named."""
     backups: str = "/var/backups/intrexx"
     """A folder that is there, outside of `home`; each run that changes anything makes one of its own in it."""
+    list_backups: Words = ("ls", "-1", "--", "{backups}")
+    """Prints what is in it, so that the next run takes a name that nobody has had: no copy is ever written over."""
     portals: tuple[str, ...] = ()
     """Portals of the host, `{instance}` among them; none: those that `list_portals` finds."""
     list_portals: Words = (
@@ -264,7 +264,7 @@ class IntrexxSettings:
 
 _NEEDED = (
     "real_home",
-    "clock",
+    "list_backups",
     "server_version",
     "portal_version",
     "update_files",

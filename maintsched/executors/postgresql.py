@@ -59,7 +59,7 @@ class PostgresqlSettings:
     """Nothing uses the database that would have to be stopped: then `units` may be empty."""
     version: Words = ("runuser", "-u", "postgres", "--", "psql", "-XAtqc", "SHOW server_version")
     """Prints the version of the server that runs, such as `SELECT version()`, `pg_config --version`, `psql -V` do."""
-    version_pattern: str = r"\b([0-9]{1,2}(?:\.[0-9]+)+)"
+    version_pattern: str = r"^(?:[A-Za-z]+ )?(?:\(PostgreSQL\) )?([0-9]{1,2}(?:\.[0-9]+)+)\b"
     healthy: Words = ("runuser", "-u", "postgres", "--", "psql", "-XAtqc", "SELECT 1")
     """Ends with 0 where the server answers."""
     packages: tuple[str, ...] = ("postgresql-{major}",)

@@ -41,6 +41,7 @@ BUILT_IN = {
     },
     Kind.TRANSPORT: {
         "local": f"{_HERE}.transports.local:Local",
+        "controller": f"{_HERE}.transports.controller:Controller",
         "ssh": f"{_HERE}.transports.ssh:Ssh",
         "fake": f"{_HERE}.transports.fake:Fake",
     },

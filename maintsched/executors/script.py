@@ -63,7 +63,8 @@ class ScriptSettings:
     start: Words = ()
     rollback: Words = ()
     verify: Words = ()
-    """Ends with 0 where all is as it was planned; what it says otherwise is what is wrong."""
+    """Ends with 0 where all is as it was planned; what it says otherwise is what is wrong. Empty: `plan` is asked once
+    more, and what it still wants was not done."""
     idempotent: tuple[str, ...] = ()
     """Those of them that may be run again after they were interrupted half way."""
     environment: Mapping[str, str] = field(default_factory=dict)
@@ -156,20 +157,27 @@ class Script:
         return () if plan.empty else tuple(self._steps(target, plan))
 
     async def verify(self, target: Target, link: Link, plan: UpdatePlan) -> Verdict:
-        """Ask the operator's `verify`, and compare what `version` says with the plan."""
+        """Compare what `version` says with the plan; of the rest, ask `verify`, or else what `plan` still wants.
+
+        Where there is none of them, that the commands ended with 0 has to be enough.
+        """
         problems: list[str] = []
+        content = True
         if self.settings.verify:
             output = await self._ask("verify", target, link, plan=plan)
-            if not output.ok:
-                problems.append(f"verify: {_said(output)}")
+            content = output.ok
+            problems += [] if content else [f"verify: {_said(output)}"]
         versions = await self._versions(target, link, problems)
+        left = await self._left(target, link, plan) if not self.settings.verify else set()
         applied = []
         for item in plan.items:
             found = versions.get(item.name)
-            if found is None or item.after is None or _same(found, item.after):
-                applied.append(item)
-            else:
+            if found is not None and item.after is not None and not _same(found, item.after):
                 problems.append(f"{item.name}: expected {item.after}, found {found}")
+            elif found is None and item.name in left:
+                problems.append(f"{item.name}: the plan still wants {item.after or 'it removed'}")
+            elif found is not None or content:
+                applied.append(item)
         return Verdict(problems=tuple(problems), versions=versions, applied=tuple(applied))
 
     # --- parts of it --------------------------------------------------------------------------------------------------
@@ -234,6 +242,15 @@ class Script:
         orders = plan.data.get("orders", []) if plan else orders
         command = self._command(phase, target, plan=plan, orders=orders)
         return await link.run(command, timeout_seconds=self.settings.look_seconds)
+
+    async def _left(self, target: Target, link: Link, plan: UpdatePlan) -> set[str]:
+        """Return the names of what `plan` says again, now that the work is over."""
+        if not self.settings.plan or plan.empty:
+            return set()
+        output = await self._ask("plan", target, link, orders=plan.data.get("orders", []))
+        if not output.ok:
+            raise ExecutionError(f"host {target.host}: plan: {_said(output)}")
+        return {item.name for item in _read_plan(target, output.stdout).items}
 
     async def _versions(self, target: Target, link: Link, problems: list[str]) -> dict[str, str]:
         """Return what is installed, by component; what cannot be read is added to the problems."""

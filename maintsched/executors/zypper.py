@@ -121,7 +121,7 @@ class Zypper(RpmExecutor):
         output = await self._ask(link, argv, seconds=SOLVE_SECONDS)
         if output.exit_code in (0, REBOOT):
             return Reboot(required=output.exit_code == REBOOT)
-        return Reboot(problems=(f"{self._failed(link, 'zypper needs-rebooting', output)}: zypper 1.14.15 is needed",))
+        return Reboot(problems=(f"{self._failed(link, 'zypper needs-rebooting', output)}: a newer zypper is needed",))
 
 
 def _pinned(items: Iterable[Item]) -> Iterator[str]:

@@ -21,7 +21,7 @@ from maintsched.intake.contracts import DEFAULT, builtin_contracts
 from maintsched.intake.databases import database_url
 from maintsched.intake.documents import Document, read_document
 from maintsched.intake.filename import FileName
-from maintsched.intake.hookconfig import HookConfig, HookMoment
+from maintsched.intake.hookconfig import WORDS, HookConfig, HookMoment
 from maintsched.intake.shape import Reader, ShapeError
 from maintsched.runs import RunTerms
 
@@ -202,11 +202,11 @@ class ExecutorConfig:
     """The executor of each component; empty: the executor of the table's own name, for the components it knows."""
     settings: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     """Settings of the transport and of the executors, each under its name."""
-    reboot: tuple[str, ...] = ("systemctl", "reboot")
+    reboot: tuple[str, ...] = field(default=("systemctl", "reboot"), metadata=WORDS)
     """Command that restarts a host; empty: hosts are never restarted, and that it is needed is said."""
-    backup: tuple[str, ...] = ()
+    backup: tuple[str, ...] = field(default=(), metadata=WORDS)
     """Command that takes a backup; empty: none can be taken before work (clause 4.1)."""
-    backup_age: tuple[str, ...] = ()
+    backup_age: tuple[str, ...] = field(default=(), metadata=WORDS)
     """Command that prints when the last backup was taken, in ISO 8601 or as seconds since 1970."""
 
     def __post_init__(self) -> None:

@@ -10,6 +10,9 @@ from maintsched.errors import InvalidValue, OutOfRange, one_of
 from maintsched.grammar import is_loopback, require_key, require_link, require_once, require_text
 from maintsched.intake.filename import FileName
 
+WORDS = {"repeats": True}
+"""Metadata of a command: its words are a list in which one may come again."""
+
 
 class HookKind(StrEnum):
     """What a hook does."""
@@ -36,7 +39,7 @@ class HookConfig:
     name: str
     kind: HookKind
     moments: tuple[HookMoment, ...] = (HookMoment.BEFORE_RUN, HookMoment.AFTER_RUN)
-    command: tuple[str, ...] = ()
+    command: tuple[str, ...] = field(default=(), metadata=WORDS)
     """Program and arguments, for `command`; it reads the facts as JSON."""
     url: str | None = None
     """Address, for the others: https, or http to this machine."""
@@ -91,13 +94,20 @@ class HookConfig:
         self._refuse_beside(("command",) if self.kind is HookKind.WEBHOOK else ("command", "secret_file"))
         if self.url is None:
             raise InvalidValue("url", expected=f"an address for {self.kind}", found="none", field="url")
-        host = require_link("url", self.url)
-        if not self.url.startswith("https://") and not is_loopback(host):
+        self._require_url(self.url)
+
+    def _require_url(self, url: str) -> None:
+        """Refuse an address with a login or a tail in it; what may be a secret is not shown."""
+        if "@" in url:
+            expected = "an address without '@': a login stands in user and password_file"
+            raise InvalidValue("url", expected=expected, found="one with it (not shown)", field="url")
+        host = require_link("url", url)
+        if not url.startswith("https://") and not is_loopback(host):
             expected = f"https:// for {host}: without encryption only to this machine"
-            raise InvalidValue("url", expected=expected, found=self.url, field="url")
-        if "#" in self.url or ("?" in self.url and self.kind in _SILENCING):
+            raise InvalidValue("url", expected=expected, found=f"http://{host}", field="url")
+        if "#" in url or ("?" in url and self.kind in _SILENCING):
             expected = "an address without '#'" + (" and '?'" if self.kind in _SILENCING else "")
-            raise InvalidValue("url", expected=expected, found=self.url, field="url")
+            raise InvalidValue("url", expected=expected, found="one with it", field="url")
 
     def _require_login(self) -> None:
         """Refuse half a login; Icinga lets nobody in without one."""
@@ -123,7 +133,11 @@ class HookConfig:
                 raise InvalidValue("settings", expected=one_of(name, ("host", "service")), found=name, field="settings")
             if not _LABEL.fullmatch(name):
                 raise InvalidValue("settings", expected="the name of a label", found=name, field="settings")
-            require_text(f"settings.{name}", text)
+            try:
+                require_text(name, text)
+            except InvalidValue as error:
+                error.field = f"settings.{name}"
+                raise
             self._require_placeholders(name, text)
 
     def _require_placeholders(self, name: str, text: str) -> None:

@@ -65,13 +65,13 @@ class Reader:
             return None
         return self.read(inner, raw, path)
 
-    def _list(self, kind: Any, raw: Any, path: Path) -> tuple[Any, ...]:
+    def _list(self, kind: Any, raw: Any, path: Path, *, once: bool = True) -> tuple[Any, ...]:
         if self.loose and isinstance(raw, str):
             raw = [item.strip() for item in raw.split(";")]
         if not isinstance(raw, list):
             raise ShapeError(path, expected="a list", found=show(raw))
         values = tuple(self.read(kind, item, (*path, index)) for index, item in enumerate(raw))
-        if len(values) > 1 and not _is_table(kind):
+        if once and len(values) > 1 and not _is_table(kind):
             _require_once(values, raw, path)
         return values
 
@@ -90,7 +90,7 @@ class Reader:
         values = {}
         for key, (field, field_type) in known.items():
             if key in raw:
-                values[field.name] = self.read(field_type, raw[key], (*path, key))
+                values[field.name] = self._field(field, field_type, raw[key], (*path, key))
             elif field.default is MISSING and field.default_factory is MISSING:
                 raise ShapeError((*path, key), expected=f"a key {key}", found="none", missing=True)
         try:
@@ -99,6 +99,11 @@ class Reader:
             at = (*path, *place_of(error, raw))
             expected = error.expected if error.what in at else f"{error.what}: {error.expected}"
             raise ShapeError(at, expected=expected, found=show(error.found)) from error
+
+    def _field(self, field: Field[Any], kind: Any, raw: Any, path: Path) -> Any:
+        if field.metadata.get("repeats"):  # the words of a command, of which one may come again
+            return self._list(get_args(kind)[0], raw, path, once=False)
+        return self.read(kind, raw, path)
 
     def _scalar(self, kind: Any, raw: Any, path: Path) -> Any:
         if self.loose and isinstance(raw, str):

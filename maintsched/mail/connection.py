@@ -13,7 +13,14 @@ from base64 import b64encode
 from collections.abc import Callable
 from typing import Any
 
-from aiosmtplib import SMTP, SMTPException, SMTPResponse, SMTPResponseException, SMTPServerDisconnected
+from aiosmtplib import (
+    SMTP,
+    SMTPException,
+    SMTPReadTimeoutError,
+    SMTPResponse,
+    SMTPResponseException,
+    SMTPServerDisconnected,
+)
 
 from maintsched.errors import InvalidValue
 from maintsched.grammar import is_ip_address, require_host
@@ -65,6 +72,7 @@ class Connection:
         """Whether the last mail ended with the conversation: no answer, no readable one, or 421."""
         self._context = context
         self._step = Step.CONNECT
+        self._patience = asyncio.timeout(None)
 
     async def open(self) -> None:
         """Connect, encrypt, log in. Raises `Unavailable`, after which everything is closed."""
@@ -210,6 +218,17 @@ class Connection:
     # --- one mail ---
 
     async def _conversation(self, mail: Outgoing) -> SMTPResponse:
+        """Say what has to be said, and wait for each answer as long as a server may take."""
+        try:
+            # One limit that is moved: a limit for each answer would take longer than to ask and to read it.
+            async with asyncio.timeout(None) as self._patience:
+                return await self._dialogue(mail)
+        except TimeoutError as error:
+            if self._step is Step.DOT and _unsent(self.client):  # it still lies here, and goes nowhere any more
+                self._step = Step.DATA
+            raise SMTPReadTimeoutError("Timed out waiting for server response") from error
+
+    async def _dialogue(self, mail: Outgoing) -> SMTPResponse:
         """Say what has to be said, up to the first answer that settles the matter."""
         data = with_line_ends(mail.data)
         reply = await self._say(Step.MAIL, f"FROM:<{mail.sender}>", *self._mail_options(mail, data))
@@ -223,21 +242,21 @@ class Connection:
 
     async def _say(self, step: Step, *words: str) -> SMTPResponse:
         self._step = step
-        return await self._live().execute_command(step.name.encode(), *(word.encode("ascii") for word in words))
+        self._begin_to_wait()
+        said = (step.name.encode(), *(word.encode("ascii") for word in words))
+        return await self._live().execute_command(*said, timeout=None)
 
     async def _send(self, data: bytes) -> SMTPResponse:
         """Send the mail with its final dot. From the first byte on, a mail without an answer is uncertain."""
-        client = self._live()
-        protocol = client.protocol
+        protocol = self._live().protocol
         assert protocol is not None  # noqa: S101 - a conversation that lives has one
         protocol.write(data)
         self._step = Step.DOT
-        try:
-            return await protocol.read_response(timeout=self.settings.timeout_seconds)
-        except TimeoutError:
-            if _unsent(client):  # the final dot still lies here, and goes nowhere any more
-                self._step = Step.DATA
-            raise
+        self._begin_to_wait()
+        return await protocol.read_response()
+
+    def _begin_to_wait(self) -> None:
+        self._patience.reschedule(asyncio.get_running_loop().time() + self.settings.timeout_seconds)
 
     def _mail_options(self, mail: Outgoing, data: bytes) -> list[str]:
         options = []
@@ -324,8 +343,8 @@ def _said(error: Exception) -> tuple[int | None, str]:
     return None, str(error) or type(error).__name__
 
 
-def _unsent(client: SMTP) -> bool:
-    transport = client.transport
+def _unsent(client: SMTP | None) -> bool:
+    transport = client.transport if client is not None else None
     return isinstance(transport, asyncio.WriteTransport) and transport.get_write_buffer_size() > 0
 
 

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
-from functools import cached_property
+from functools import cached_property, lru_cache
 from hashlib import sha256
 from typing import Any
 
@@ -76,7 +76,7 @@ class Event:
         for name in ("uid", "maintenance_id"):
             _require_id(name, getattr(self, name))
         require_key("account", self.account)
-        require_host("provider", self.provider)
+        _require_host("provider", self.provider)
         if not 0 <= self.sequence <= SEQUENCE_MAX:
             raise InvalidValue("sequence", expected="0 or more", found=self.sequence, field="sequence")
         for name in ("start", "end"):
@@ -139,12 +139,12 @@ class Letter:
         _require_id("subject_id", self.subject_id)
         require_text("recipient_name", self.recipient_name)
         require_text("sender_name", self.sender_name)
-        require_host("domain", self.domain)
+        _require_host("domain", self.domain)
         _require_year("stamp", self.stamp)
         for name in ("recipient", "sender", "reply_to", "bounce", "unsubscribe"):
             address = getattr(self, name)
             if address is not None:
-                object.__setattr__(self, name, email_address(name, address))
+                object.__setattr__(self, name, _email_address(name, address))
         if self.reference is not None:
             _require_message_id("reference", self.reference)
 
@@ -168,6 +168,11 @@ class Composed:
     def digest(self) -> str:
         """SHA-256 of the bytes, in hexadecimal: what the evidence names."""
         return sha256(self.data).hexdigest()
+
+
+# Most letters come from one house: its domain and addresses are looked at once. What is refused is looked at again.
+_require_host = lru_cache(maxsize=64)(require_host)
+_email_address = lru_cache(maxsize=64)(email_address)
 
 
 def _require_id(name: str, text: str) -> None:

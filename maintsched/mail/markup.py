@@ -117,8 +117,8 @@ def as_value(text: str) -> str:
 
 
 def is_link(text: str) -> bool:
-    """Say whether a value becomes a link as a whole, wherever it stands."""
-    return text.isascii() and _LINK.fullmatch(text) is not None and text[-1] not in _LINK_END
+    """Say whether a value becomes a link as a whole, wherever it stands; one with a bar becomes none."""
+    return text.isascii() and "|" not in text and _LINK.fullmatch(text) is not None and text[-1] not in _LINK_END
 
 
 def cleaned(text: str) -> str:

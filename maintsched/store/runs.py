@@ -17,15 +17,13 @@ from maintsched.errors import UnknownName
 from maintsched.facts import ChangeClass
 from maintsched.localtime import elapsed
 from maintsched.proof import Worked
-from maintsched.runs import ENDS, WELL, Gate, Pause, Run, RunItem, RunState, RunStep, StepState, check_arrow
+from maintsched.runs import ENDS, WELL, Gate, Run, RunItem, RunState, RunStep, StepState, check_arrow
 from maintsched.store.ledger import ACTION, ActionKind, ActionState, insert_new
-from maintsched.store.rows import ApprovalRow, HostLockRow, PauseRow, RunRow, StepRow
+from maintsched.store.rows import HostLockRow, RunRow, StepRow
 from maintsched.store.tables import in_chunks, table_of
 
 RUN = table_of(RunRow)
 STEP = table_of(StepRow)
-APPROVAL = table_of(ApprovalRow)
-PAUSE = table_of(PauseRow)
 HOST_LOCK = table_of(HostLockRow)
 NOT_OVER = [str(state) for state in RunState if state not in ENDS]
 UNDER_WAY = [each for each in NOT_OVER if each != RunState.PLANNED]
@@ -120,6 +118,11 @@ def durations(
             seconds = int(elapsed(row["started_at"], row["ended_at"]).total_seconds())
             found.setdefault(row["instance"], []).append((_kept(row).run, seconds))
     return found
+
+
+def windows_since(connection: Connection, since: datetime) -> set[str]:
+    """Return the windows with runs that end after `since`."""
+    return set(connection.execute(select(RUN.c.window).where(RUN.c.ends_at > since).distinct()).scalars())
 
 
 def read_worked(connection: Connection, since: datetime, now: datetime) -> dict[tuple[str, str], Worked]:
@@ -364,57 +367,3 @@ def write_step(connection: Connection, kept: KeptStep) -> None:
 def forget_steps(connection: Connection, run: str, attempt: int) -> None:
     """Remove the steps of an attempt that did nothing but look."""
     connection.execute(delete(STEP).where(STEP.c.run == run, STEP.c.attempt == attempt))
-
-
-# --- what operators say -----------------------------------------------------------------------------------------------
-
-
-def read_approvals(connection: Connection, runs: Collection[str] | None = None) -> dict[str, frozenset[Gate]]:
-    """Return the gates that operators opened, by run."""
-    found: dict[str, set[Gate]] = {}
-    for run, gate in connection.execute(select(APPROVAL.c.run, APPROVAL.c.gate)):
-        if runs is None or run in runs:
-            found.setdefault(run, set()).add(Gate(gate))
-    return {run: frozenset(gates) for run, gates in found.items()}
-
-
-def write_approval(connection: Connection, run: str, gate: Gate, *, reason: str, now: datetime) -> None:
-    """Note that an operator opened a gate for a run."""
-    connection.execute(delete(APPROVAL).where(APPROVAL.c.run == run, APPROVAL.c.gate == str(gate)))
-    connection.execute(insert(APPROVAL).values(run=run, gate=str(gate), at=now, reason=reason))
-
-
-def read_pauses(connection: Connection, *, everything: bool = False) -> list[Pause]:
-    """Return the pauses that hold, in the order of their begin; `everything`: those that were ended as well."""
-    wanted = select(PAUSE).order_by(PAUSE.c.since, PAUSE.c.key)
-    if not everything:
-        wanted = wanted.where(PAUSE.c.resumed_at.is_(None))
-    return [
-        Pause(
-            key=row["key"],
-            since=row["since"],
-            reason=row["reason"],
-            customers=tuple(row["customers"]),
-            instances=tuple(row["instances"]),
-            resumed_at=row["resumed_at"],
-        )
-        for row in connection.execute(wanted).mappings()
-    ]
-
-
-def write_pause(connection: Connection, pause: Pause) -> None:
-    """Store a pause; its key must be new."""
-    row = {
-        "key": pause.key,
-        "since": pause.since,
-        "reason": pause.reason,
-        "customers": list(pause.customers),
-        "instances": list(pause.instances),
-        "resumed_at": pause.resumed_at,
-    }
-    connection.execute(insert(PAUSE).values(**row))
-
-
-def end_pause(connection: Connection, key: str, at: datetime) -> None:
-    """Note that a pause was ended."""
-    connection.execute(update(PAUSE).where(PAUSE.c.key == key).values(resumed_at=at))

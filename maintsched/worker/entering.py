@@ -27,6 +27,8 @@ ENTERED = "runs_entered"
 """Fact about the database: version of the facts, and until when windows were looked at for work."""
 SAMPLED = timedelta(days=400)
 """How far back earlier runs say how long one takes."""
+AHEAD = timedelta(days=400)
+"""How far ahead a run is looked for that was not entered yet."""
 _INSTANT = timedelta(microseconds=1)
 
 
@@ -142,6 +144,23 @@ def _runs_of(house: House, scene: Scene, planned: PlanWindow) -> Iterator[tuple[
                 wave=wave_of(house.contract, instance),
             )
             yield run, left
+
+
+def run_ahead(connection: Connection, house: House, key: str, *, now: datetime) -> Run | None:
+    """Return a run that is planned for a window ahead, as it would be entered by today's plan; None: there is none."""
+    prefix, _, rest = key.partition("/")
+    window, _, instance = rest.partition("/")
+    if prefix != "run" or not house.config.executor:
+        return None
+    scene = read_scene(connection, house.contract, now)
+    if instance not in scene.fleet.owners:
+        return None
+    end = utc(now) + AHEAD
+    span = Span(start=now.astimezone(house.contract.zone), end=end.astimezone(house.contract.zone))
+    plan = make_plan(house.contract, scene.fleet, scene.facts, span, now=now, only=frozenset({instance}))
+    planned = (each for each in plan.windows if each.window.id.replace("/", ":") == window)
+    runs = (run for each in planned for run, _ in _runs_of(house, scene, each) if run.items)
+    return next(_timed(house, connection, scene, list(runs), now), None)
 
 
 def _said(item: RunItem) -> str:

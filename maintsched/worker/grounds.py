@@ -7,12 +7,14 @@ from datetime import datetime
 from sqlalchemy import Connection, and_, or_, select
 
 from maintsched.gates import Register, holds, standing_of
-from maintsched.intake.config import HookMoment
+from maintsched.hooks import Moment, hook_key
+from maintsched.intake.hookconfig import HookMoment
 from maintsched.plan import settled_deferrals
 from maintsched.runs import BAD, UNDER_WAY, Hold, Run, Standing
 from maintsched.store.fleets import customers_on
 from maintsched.store.hookcalls import HookState, read_hook_calls
-from maintsched.store.runs import NOT_OVER, RUN, read_approvals, read_pauses, run_from_row
+from maintsched.store.orders import read_approvals, read_pauses
+from maintsched.store.runs import NOT_OVER, RUN, run_from_row
 from maintsched.turns import Turns
 from maintsched.worker.crews import known_crews
 from maintsched.worker.house import House, Scene, read_scene
@@ -104,18 +106,18 @@ def hooks_in_the_way(connection: Connection, house: House, runs: Collection[Run]
     ]
     if not wanted or not runs:
         return {}
-    calls = read_hook_calls(connection, {each for run in runs for each in (run.key, run.window)})
+    calls = read_hook_calls(connection, {each for run in runs for each in (_subject(run), run.window)})
     found: dict[str, str] = {}
     for run in runs:
         for hook, moment in wanted:
-            subject = run.window if moment is HookMoment.BEFORE_WINDOW else run.key
-            call = calls.get(hook_key(hook.name, moment, subject))
-            if call is None or call.state is not HookState.DONE:
-                said = f": {call.said}" if call is not None and call.said else ""
+            subject = run.window if moment is HookMoment.BEFORE_WINDOW else _subject(run)
+            known = calls.get(hook_key(hook.name, Moment(moment), subject))
+            if known is None or known.state is not HookState.DONE:
+                said = f": {known.said}" if known is not None and known.said else ""
                 found.setdefault(run.key, f"hook {hook.name} has not done its part{said}")
     return found
 
 
-def hook_key(name: str, moment: HookMoment, subject: str) -> str:
-    """Return the stable name of the call of a hook."""
-    return f"hook/{name}/{moment}/{subject}"
+def _subject(run: Run) -> str:
+    """Return what a call about a run is about: each attempt anew."""
+    return run.key + (f"@{run.attempt}" if run.attempt > 1 else "")

@@ -4,7 +4,7 @@ import asyncio
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from sqlalchemy import Connection
 
@@ -14,13 +14,14 @@ from maintsched.localtime import utc
 from maintsched.runs import UNDER_WAY, Hold, Run, RunState
 from maintsched.store.evidence import append
 from maintsched.store.fleets import customers_on
+from maintsched.store.orders import read_approvals
 from maintsched.store.runs import (
     NOT_OVER,
     KeptRun,
-    read_approvals,
     read_run,
     read_runs,
     read_steps,
+    windows_since,
     write_run,
 )
 from maintsched.worker.alerts import record_alerts
@@ -29,10 +30,13 @@ from maintsched.worker.crews import known_crews
 from maintsched.worker.dispatch import owner_name
 from maintsched.worker.entering import anything_to_run, enter_due
 from maintsched.worker.grounds import hooks_in_the_way, read_ground
+from maintsched.worker.hooking import call_after, call_before
 from maintsched.worker.house import House
 from maintsched.worker.runevidence import ended_event, overrun_alert, run_alert
 from maintsched.worker.worknotices import tell_of_work
 
+RECENT = timedelta(days=2)
+"""How long after the end of a window a hook that failed is called again."""
 AROUND = 500
 """Customers up to which a decision reads these alone, instead of the whole fleet."""
 
@@ -75,6 +79,7 @@ async def maintain(house: House, *, now: datetime, watcher: Callable[[KeptRun], 
     done.problems += [f"no executor: {line}" for line in entered.by_hand]
     await _Round(house, done, watcher).work()
     _look_at_the_clock(house, done)
+    await call_after(house, done.windows | _recent(house, now), now=house.clock())
     tell_of_work(house, done.windows, now=house.clock())
     return done
 
@@ -97,7 +102,7 @@ class _Round:
         hands = Hands(owner=owner_name(), until=until, changed=self._changed)
         self._take_on(self._begun(), hands)
         while True:
-            self._take_on(self._decided(), hands)
+            self._take_on(await self._decided(), hands)
             if not self.under_way:
                 return
             ended, _ = await asyncio.wait(self.under_way, return_when=asyncio.FIRST_COMPLETED)
@@ -130,8 +135,14 @@ class _Round:
             found = read_runs(connection, states={str(each) for each in UNDER_WAY})
         return [each.run.key for each in found]
 
-    def _decided(self) -> tuple[str, ...]:
+    async def _decided(self) -> tuple[str, ...]:
+        """Return the runs that may begin, once the hooks before them have been called."""
         now = self.house.clock()
+        if self.house.config.hooks:
+            with self.house.store.reading() as connection:
+                first = decision_at(connection, self.house, now=now, hooked=False)
+                starting = [read_run(connection, key).run for key in first.start] if first else []
+            await call_before(self.house, [run for run in starting if run.key not in self.tried], now=now)
         with self.house.store.writing() as connection:
             decision = decision_at(connection, self.house, now=now)
             if decision is None:
@@ -158,8 +169,8 @@ class _Round:
         self.done.note(replace(kept.run, state=RunState.SKIPPED))
 
 
-def decision_at(connection: Connection, house: House, *, now: datetime) -> Decision | None:
-    """Return what becomes of the runs that wait, at `now`; None where none waits."""
+def decision_at(connection: Connection, house: House, *, now: datetime, hooked: bool = True) -> Decision | None:
+    """Return what becomes of the runs that wait, at `now`; None where none waits. `hooked`: hooks are asked as well."""
     runs = [each.run for each in read_runs(connection, states=set(NOT_OVER))]
     planned = [each for each in runs if each.state is RunState.PLANNED]
     if not planned:
@@ -177,8 +188,16 @@ def decision_at(connection: Connection, house: House, *, now: datetime) -> Decis
         known_executors=known_crews(house.config),
         ended=ended,
         confirmed=ground.register.confirmed,
-        hooks=hooks_in_the_way(connection, house, planned),
+        hooks=hooks_in_the_way(connection, house, planned) if hooked else {},
     )
+
+
+def _recent(house: House, now: datetime) -> set[str]:
+    """Return the windows that ended not long ago: what failed to be told of their end is told again."""
+    if not house.config.hooks:
+        return set()
+    with house.store.reading() as connection:
+        return windows_since(connection, utc(now) - RECENT)
 
 
 def _note(connection: Connection, kept: KeptRun, hold: Hold, now: datetime) -> None:

@@ -47,6 +47,7 @@ class Work:
 
     async def go_on(self) -> Going:
         """Do step after step, until the run is over, waits, or is held."""
+        self._given_up()
         while True:
             kept = self._next()
             going = self._finish() if kept is None else await self._do(kept)
@@ -131,7 +132,8 @@ class Work:
         """Say whether the host has been started anew since it was asked to."""
         if await self.link.boot_id() == kept.data.get("boot_id"):
             return False
-        self.settle(kept, StepState.DONE, None, "the host was started anew")
+        with self.carrier.house.store.writing() as connection:
+            self._settle(connection, kept, StepState.DONE, None, "the host was started anew")
         return True
 
     def _restarting(self, kept: KeptStep, job: Job) -> bool:
@@ -141,13 +143,16 @@ class Work:
         passed = (utc(self.now) - utc(kept.step.started_at)).total_seconds()
         return passed < 60 * max(1, self.carrier.house.config.runs.reboot_minutes)
 
-    def settle(self, kept: KeptStep, state: StepState, code: int | None, tail: str, **data: object) -> None:
-        """Write down how a step ended."""
+    def _settle(
+        self, connection: Connection, kept: KeptStep, state: StepState, code: int | None, tail: str, **data: object
+    ) -> KeptStep:
+        """Write down how a step ended, in the transaction that writes what follows from it."""
         now = self.now
         ended = replace(kept.step, state=state, exit_code=code, tail=tail, ended_at=now)
-        with self.carrier.house.store.writing() as connection:
-            self.carrier.require_hold(connection)
-            self.carrier.settle(connection, replace(kept, step=ended, data={**kept.data, **data}), now)
+        settled = replace(kept, step=ended, data={**kept.data, **data})
+        self.carrier.require_hold(connection)
+        self.carrier.settle(connection, settled, now)
+        return settled
 
     def _again(self, kept: KeptStep, why: str) -> None:
         """Let a step be started once more: under another name, and only if its gates are open then."""
@@ -161,8 +166,8 @@ class Work:
         if kept.step.idempotent and kept.step.tries < self.carrier.house.config.runs.step_tries:
             self._again(kept, f"interrupted, and repeated\n{job.tail}")
             return
-        self.settle(kept, StepState.INTERRUPTED, None, job.tail)
         with self.carrier.house.store.writing() as connection:
+            self._settle(connection, kept, StepState.INTERRUPTED, None, job.tail)
             why = f"step {kept.step.name} was interrupted, and is not known to be safe to repeat"
             self.carrier.end(connection, RunState.INTERRUPTED, self.now, why=why)
 
@@ -175,30 +180,37 @@ class Work:
         if answer is Answer.AGAIN and tries_left:
             self._again(kept, job.tail)
             return
-        if answer in (Answer.DONE, Answer.REBOOT):
-            self.settle(kept, StepState.DONE, code, job.tail, reboot=answer is Answer.REBOOT)
-            return
-        state = StepState.POSTPONED if answer is Answer.POSTPONE else StepState.FAILED
-        self.settle(kept, state, code, job.tail)
-        self._failed(kept, answer)
+        with self.carrier.house.store.writing() as connection:
+            if answer in (Answer.DONE, Answer.REBOOT):
+                self._settle(connection, kept, StepState.DONE, code, job.tail, reboot=answer is Answer.REBOOT)
+                return
+            state = StepState.POSTPONED if answer is Answer.POSTPONE else StepState.FAILED
+            self._failed(connection, self._settle(connection, kept, state, code, job.tail), answer)
 
     # --- when it goes wrong -------------------------------------------------------------------------------------------
 
-    def _failed(self, kept: KeptStep, answer: Answer) -> None:
+    def _failed(self, connection: Connection, kept: KeptStep, answer: Answer) -> None:
         step = kept.step
-        why = f"step {step.name} failed with exit code {step.exit_code}"
+        code = "" if step.exit_code is None else f" with exit code {step.exit_code}"
+        why = f"step {step.name} failed{code}"
         harmless = answer is not Answer.FAILED or step.phase in (Phase.BACKUP, Phase.STOP)
         alone = not self._applied(but=kept)
-        with self.carrier.house.store.writing() as connection:
-            self.carrier.require_hold(connection)
-            if step.phase in (Phase.ROLLBACK, Phase.START) and self.carrier.undoing:
-                self.end_with(connection, RunState.ROLLBACK_FAILED, why)
-            elif answer is Answer.POSTPONE and alone:
-                self.end_with(connection, RunState.DEFERRED, f"step {step.name} asked for another window")
-            elif harmless and alone:
-                self.end_with(connection, RunState.FAILED_CLEAN, why)
-            else:
-                self.undo(connection, why, self.now)
+        if step.phase in (Phase.ROLLBACK, Phase.START) and self.carrier.undoing:
+            self.end_with(connection, RunState.ROLLBACK_FAILED, why)
+        elif answer is Answer.POSTPONE and alone:
+            self.end_with(connection, RunState.DEFERRED, f"step {step.name} asked for another window")
+        elif harmless and alone:
+            self.end_with(connection, RunState.FAILED_CLEAN, why)
+        else:
+            self.undo(connection, why, self.now)
+
+    def _given_up(self) -> None:
+        """Let a step count that an operator has given up: what follows from it was not written down with it."""
+        failed = [each for each in self.carrier.steps if each.step.state is StepState.FAILED]
+        if failed and self.intended is None:
+            with self.carrier.house.store.writing() as connection:
+                self.carrier.require_hold(connection)
+                self._failed(connection, failed[-1], Answer.FAILED)
 
     def _applied(self, *, but: KeptStep) -> bool:
         """Say whether a step that applies something was started, besides one."""

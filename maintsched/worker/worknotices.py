@@ -5,7 +5,7 @@ these notices proves anything; they follow what happened.
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from datetime import datetime
 from typing import Any
 
@@ -62,11 +62,11 @@ def _rounds(
     subject = announced.thread if announced else runs[0].window
     thread = read_threads(connection, {subject}, {customer.key}).get((subject, customer.key))
     wanted = WORK_NOTICES if customer.work_notices is None else customer.work_notices
-    for kind in _owed(runs, now):
+    for kind in _owed(runs, wanted, now):
         who = people(contract, customer, kind)
         revision = thread.revision if thread else 0
         keys = {notice_key(kind, subject, revision, customer.key, each.contact) for each in who}
-        if kind not in wanted or not who or known_keys(connection, keys):
+        if not who or known_keys(connection, keys):
             continue
         occasion = _occasion(contract, announced, runs, kind, subject, now)
         mine = customer_occasion(contract, occasion, customer, sorted(each.instance for each in runs), {})
@@ -75,14 +75,19 @@ def _rounds(
         yield made
 
 
-def _owed(runs: list[Run], now: datetime) -> Iterator[NoticeKind]:
-    """Return what there is to tell of: begun; longer than announced, while it goes on; over, well or not."""
-    yield NoticeKind.STARTED
+def _owed(runs: list[Run], wanted: Collection[str], now: datetime) -> list[NoticeKind]:
+    """Return what there is to tell of: begun; longer than announced, while it goes on; over, well or not.
+
+    Who hears of the end need not hear of the begin as well, where both come at once.
+    """
     open_runs = [each for each in runs if not each.over]
-    if any(each.started_at is not None and utc(each.end) <= utc(now) for each in open_runs):
-        yield NoticeKind.OVERRUN
-    if not open_runs:
-        yield NoticeKind.FAILED if any(_is_incomplete(each) for each in runs) else NoticeKind.FINISHED
+    late = any(each.started_at is not None and utc(each.end) <= utc(now) for each in open_runs)
+    badly = any(_is_incomplete(each) for each in runs)
+    end = NoticeKind.FAILED if badly else NoticeKind.FINISHED
+    if not open_runs and end in wanted:
+        return [end]
+    owed = [NoticeKind.STARTED, *([NoticeKind.OVERRUN] if late else []), *([] if open_runs else [end])]
+    return [kind for kind in owed if kind in wanted]
 
 
 def _is_incomplete(run: Run) -> bool:

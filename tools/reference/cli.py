@@ -31,8 +31,8 @@ maintsched [--version] [--help] COMMAND [OPTIONS] [ARGUMENTS]
 DATES = """\
 ## Dates on the command line
 
-`--from`, `--to`, `--start`, `--end`, `--alternative`, `--ordered` and `--now` take a date in any of these forms. A date
-without a time begins at 00:00 in the contract's zone.
+`--from`, `--to`, `--until`, `--at`, `--available`, `--start`, `--end`, `--alternative`, `--ordered` and `--now` take a
+date in any of these forms. A date without a time begins at 00:00 in the contract's zone.
 
 - ISO date, instant or month: `2026-12-01`, `2026-12-01T17:00+01:00`, `2026-12`
 - written date, the month in English or German, whole or short, in any case: `'1 Dec 2026'`, `'Dec 1, 2026'`,
@@ -48,7 +48,7 @@ without a time begins at 00:00 in the contract's zone.
 
 An instant in ISO form needs its offset: `2026-12-01T17:00` is refused.
 
-`--duration`, `--for` and `--every` take a length: `2h`, `'90 min'`, `'1 h 30 min'`, `PT2H`.
+`--duration`, `--for`, `--estimate` and `--every` take a length: `2h`, `'90 min'`, `'1 h 30 min'`, `PT2H`.
 """
 
 HIDDEN = """\

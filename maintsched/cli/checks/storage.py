@@ -89,10 +89,12 @@ def look_at_worker(examination: Examination) -> Told:
     """Tell whether something that is due waits longer than it should: then no worker seems to run."""
     from sqlalchemy import func, select
 
-    from maintsched.store.ledger import ACTION, ActionState
+    from maintsched.store.ledger import ACTION, ActionKind, ActionState
 
     before = examination.now - WAITED
-    waiting = (ACTION.c.state == ActionState.READY) & (ACTION.c.not_before < before)
+    late_run = (ACTION.c.kind == ActionKind.RUN) & (ACTION.c.deadline < before)  # until then its gates may hold it
+    late = (ACTION.c.not_before < before) & ((ACTION.c.kind != ActionKind.RUN) | late_run)
+    waiting = (ACTION.c.state == ActionState.READY) & late
     with examination.store.reading() as connection:
         count, since = connection.execute(select(func.count(), func.min(ACTION.c.not_before)).where(waiting)).one()
     if count:

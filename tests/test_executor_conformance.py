@@ -1,0 +1,186 @@
+"""Every built-in executor that can run here keeps the laws of its port. The packages are real: see the roots."""
+
+import pytest
+
+from maintsched.executors.apt import Apt
+from maintsched.executors.dnf import Dnf
+from maintsched.executors.fake import FakeExecutor
+from maintsched.executors.packages import PackageExecutor
+from maintsched.executors.port import Order, Target
+from maintsched.executors.transports.local import Local
+from maintsched.executors.zypper import Zypper
+from maintsched.facts import ChangeClass
+from maintsched.testing.executors import ExecutorLaws, Stage
+from tests.apt_root import AptRoot, keeper
+from tests.rpm_root import RpmRoot
+
+BAD_PACKAGE_SETTINGS: tuple[dict[str, object], ...] = (
+    {"leave": ["-oAPT::Update::Pre-Invoke::=id"]},
+    {"components": {"web server": ["nginx"]}},
+    {"components": {"webserver": ["nginx; id"]}},
+    {"components": {"webserver": "nginx"}},
+    {"environment": {"A B": "1"}},
+    {"environment": {"A": "1\n2"}},
+    {"disk_free_mb": -1},
+    {"after": {"nginx": [[]]}},
+    {"sudo": "sudo -n"},
+)
+
+
+def local(folder):
+    """Return what opens a link to this machine, with jobs in a folder of the test."""
+    transport = Local({"jobs": str(folder / "jobs")}, folder)
+    return lambda: transport.open("localhost")
+
+
+def everything(*components, change_class=ChangeClass.OS):
+    return tuple(Order(component=each, change_class=change_class) for each in components or ("linux",))
+
+
+class TestApt(ExecutorLaws):
+    @pytest.fixture(scope="class")
+    def made(self, tmp_path_factory):
+        root = AptRoot(tmp_path_factory.mktemp("apt") / "root")
+        for name in ("web", "lib", "old"):
+            root.publish("main", name, "1.0")
+        root.install("web", "lib", "old")
+        root.publish("main", "web", "1.1", depends="lib (>= 1.2), fresh", conflicts="old")
+        root.publish("main", "lib", "1.2")
+        root.publish("main", "fresh", "1.0")
+        return root, keeper(root.folder)
+
+    @pytest.fixture
+    def stage(self, made, tmp_path):
+        root, back = made
+        back()
+        return Stage(
+            kind=Apt,
+            settings=root.settings,
+            open=local(tmp_path),
+            target=Target(instance="acme-prod", host="localhost", components=("linux",)),
+            orders=everything(),
+            state=lambda: root.files,
+            spoil=lambda: _half_configured(root),
+            bad_settings=(*BAD_PACKAGE_SETTINGS, {"reboot_flag": "reboot-required"}, {"security_origins": ["a\nb"]}),
+        )
+
+
+def _half_configured(root):
+    root.publish("main", "broken", "1.0", postinst="exit 1")
+    root.apt_get("update")
+    with pytest.raises(AssertionError, match="broken"):
+        root.apt_get("install", "broken")
+
+
+class TestAptSecurityOnly(ExecutorLaws):
+    @pytest.fixture(scope="class")
+    def made(self, tmp_path_factory):
+        root = AptRoot(tmp_path_factory.mktemp("apt") / "root")
+        for name in ("web", "lib", "other"):
+            root.publish("main", name, "1.0")
+        root.install("web", "lib", "other")
+        root.publish("security", "lib", "1.0+deb12u1")
+        root.publish("security", "web", "1.0.1", depends="fresh")
+        for name in ("web", "lib", "other"):
+            root.publish("main", name, "2.0")
+        root.publish("main", "fresh", "1.0")
+        return root, keeper(root.folder)
+
+    @pytest.fixture
+    def stage(self, made, tmp_path):
+        root, back = made
+        back()
+        return Stage(
+            kind=Apt,
+            settings=root.settings,
+            open=local(tmp_path),
+            target=Target(instance="acme-prod", host="localhost", components=("linux",)),
+            orders=everything(change_class=ChangeClass.SECURITY),
+            state=lambda: root.files,
+        )
+
+
+class RpmLaws(ExecutorLaws):
+    manager: str
+    kind: type[PackageExecutor]
+
+    @pytest.fixture(scope="class")
+    def made(self, tmp_path_factory):
+        root = RpmRoot(tmp_path_factory.mktemp("rpm") / "root", self.manager)
+        root.publish(("web", "1.0"), ("lib", "1.0"), ("old", "1.0"), ("lost", "1.0"))
+        root.install("web", "lib", "old")
+        long_name = "a-package-with-a-name-that-is-too-long-for-a-line-of-a-table"
+        root.publish(
+            ("web", "1.1", f"Requires: {long_name}\nObsoletes: old"), ("lib", "1.2"), (long_name, "2026.11.23")
+        )
+        return root, keeper(root.folder)
+
+    @pytest.fixture
+    def stage(self, made, tmp_path):
+        root, back = made
+        back()
+        return Stage(
+            kind=self.kind,
+            settings=root.settings,
+            open=local(tmp_path),
+            target=Target(instance="acme-prod", host="localhost", components=("linux",)),
+            orders=everything(),
+            state=lambda: root.state,
+            spoil=lambda: _without_a_dependency(root),
+            bad_settings=(*BAD_PACKAGE_SETTINGS, {"rpm": []}, {"program": ["dnf\n"]}),
+        )
+
+
+def _without_a_dependency(root):
+    root.publish(("needy", "1.0", "Requires: lost"))
+    root.install("needy", "lost")
+    root.rpm("-e", "--nodeps", "lost")
+
+
+class TestDnf(RpmLaws):
+    manager = "dnf"
+    kind = Dnf
+
+
+class TestZypper(RpmLaws):
+    manager = "zypper"
+    kind = Zypper
+
+
+class TestFake(ExecutorLaws):
+    @pytest.fixture
+    def stage(self, tmp_path):
+        settings = {"mark": str(tmp_path / "applied-"), "stops_service": True, "backup": True, "rollback": True}
+        return Stage(
+            kind=FakeExecutor,
+            settings=settings,
+            open=local(tmp_path),
+            target=Target(instance="acme-prod", host="localhost", components=("linux", "intrexx")),
+            orders=(
+                Order(component="linux", change_class=ChangeClass.OS),
+                Order(component="intrexx", change_class=ChangeClass.MINOR, release="12.1.0", installed="12.0.0"),
+            ),
+            state=lambda: sorted(path.name for path in tmp_path.glob("applied-*")),
+            bad_settings=(
+                {"answer": "perhaps"},
+                {"items": [{"name": ""}]},
+                {"items": [{"name": "web", "version": "1"}]},
+                {"command": []},
+                {"mark": "applied"},
+                {"seconds": -1},
+            ),
+        )
+
+
+class TestFakeThatFindsWhatItIsTold(ExecutorLaws):
+    @pytest.fixture
+    def stage(self, tmp_path):
+        items = [{"name": "linux", "before": "6.1.0", "after": "6.1.1"}, {"name": "bash", "before": "5.2"}]
+        return Stage(
+            kind=FakeExecutor,
+            settings={"mark": str(tmp_path / "applied-"), "items": items, "reboot": True, "answer": "reboot"},
+            open=local(tmp_path),
+            target=Target(instance="acme-prod", host="localhost", components=("linux",)),
+            orders=everything(),
+            state=lambda: sorted(path.name for path in tmp_path.glob("applied-*")),
+        )
