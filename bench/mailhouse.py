@@ -15,7 +15,8 @@ from zoneinfo import ZoneInfo
 
 import maintsched as ms
 from maintsched.fleet import Contact, Customer, Fleet, Instance, Language
-from maintsched.intake.config import Config, MailConfig, ProviderConfig, Tls, WorkerConfig
+from maintsched.intake.config import Config, FileName, MailConfig, NoticesConfig, ProviderConfig, Tls, WorkerConfig
+from maintsched.mail.templates import builtin_folder
 from maintsched.store import open_store
 from maintsched.store.fleets import write_fleet
 from maintsched.testing import FrozenClock
@@ -74,10 +75,15 @@ def folder() -> Iterator[Path]:
 
 
 @contextmanager
-def house_of(fleet: Fleet, port: int = 25) -> Iterator[House]:
-    """Give a house with that fleet in a new database, for a mail server on this machine."""
+def house_of(fleet: Fleet, port: int = 25, *, own_templates: bool = False) -> Iterator[House]:
+    """Give a house with that fleet in a new database, for a mail server on this machine.
+
+    `own_templates`: the operator has a folder of templates, which are copies of those that come along.
+    """
     with folder() as place:
         url = f"sqlite:///{place / 'maintsched.db'}"
+        if own_templates:
+            shutil.copytree(builtin_folder(), place / "notices")
         config = Config(
             mail=MailConfig(
                 host=HOST, port=port, tls=Tls.NONE, sender="wartung@hosting.example", connections=CONNECTIONS
@@ -85,6 +91,7 @@ def house_of(fleet: Fleet, port: int = 25) -> Iterator[House]:
             provider=ProviderConfig(
                 name="Example Hosting", domain="hosting.example", contact="support@hosting.example"
             ),
+            notices=NoticesConfig(folder=FileName(place / "notices") if own_templates else None),
             worker=WorkerConfig(),
             database=url,
             path=place / "maintsched.toml",

@@ -6,7 +6,7 @@ Prints a table of ratios and writes docs/benchmarks.md; a quick run measures lit
 import argparse
 from collections.abc import Iterator
 
-from bench import big_plan, calendars, deciding, ledger, mails, outages, page, startup
+from bench import big_plan, calendars, deciding, ledger, mails, outages, page, ssh, startup
 from bench.side_by_side import Line
 
 
@@ -29,7 +29,7 @@ def lines(*, quick: bool) -> Iterator[Line]:
         for comparison in module.comparisons(quick=quick):
             yield comparison.measure()
     yield from big_plan.lines(quick=quick)  # before this process grows: its size counts as that of its children
-    for module in (mails, ledger):
+    for module in (mails, ledger, ssh):
         for comparison in module.comparisons(quick=quick):
             yield comparison.measure()
     yield from ledger.lines(quick=quick)

@@ -70,7 +70,7 @@ class Goal:
             return f"at least {self.times:g}x faster"
         if self.rate is not None:
             return f"at least {self.rate:.2f} of its rate"
-        return "none" if self.share is None else f"at most {self.share:.2f} of its time"
+        return "none" if self.share is None else f"at most {_share(self.share)} of its time"
 
     def reached(self, share: float) -> str:
         """Say what was reached, in the unit of the goal."""
@@ -78,7 +78,7 @@ class Goal:
             return f"{1 / share:.3g}x faster"
         if self.rate is not None:
             return f"{1 / share:.2g} of its rate"
-        return f"{share:.2f} of its time" if share >= 0.1 else f"{share:.2g} of its time"
+        return f"{_share(share)} of its time"
 
     def met(self, share: float) -> bool | None:
         """Say whether it was met; None where there is no limit."""
@@ -133,6 +133,10 @@ class Comparison:
         ours, theirs = self.ours.answer(), self.theirs.answer()
         if self.same and ours != theirs:
             yield f"{self.work}: {ours!r:.300} is not {theirs!r:.300}"
+
+
+def _share(share: float) -> str:
+    return f"{share:.2f}" if share >= 0.1 else f"{share:.2g}"
 
 
 def _time(seconds: float) -> str:

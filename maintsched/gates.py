@@ -66,6 +66,7 @@ def _standing(  # one value that is made of many
         residents=there,
         releases=releases,
         carried=carried,
+        kept_back=register.kept_back(run),
         known_executor=known_executor,
         approved=approved,
         brake="" if begun else turns.brake(run),
@@ -130,7 +131,8 @@ def decide(  # noqa: PLR0913  # everything that any gate asks for
             continue
         approved, hook = approvals.get(key, ()), hooks.get(key) or hooks.get(run.window, "")
         there = register.residents_of(run)
-        alike = None if approved or hook or terms.approval else _alike(run, there)
+        particular = approved or hook or terms.approval or register.kept_back(run)
+        alike = None if particular else _alike(run, there)
         if alike is not None and alike in passed:
             ready.append(run)
             continue

@@ -127,7 +127,7 @@ def _consent(case: Case) -> Hold | None:
     if not case.standing.residents or case.standing.residents[0].touchable:
         return None
     fact = f"{case.run.instance} is on the customer's own system, and no consent holds"
-    way_out = "record a consent in the fleet file, then `maintsched fleet sync`"
+    way_out = f"record a consent: `maintsched consent add {case.run.instance}`"
     return Hold(Gate.CONSENT, fact, case.contract.clauses.remote_access, way_out)
 
 
@@ -187,6 +187,9 @@ def _freeze(case: Case) -> Hold | None:
 
 
 def _deferral(case: Case) -> Hold | None:
+    if case.standing.kept_back:
+        way_out = f"the next window takes another: `maintsched release list --instance {case.run.instance}` says which"
+        return Hold(Gate.DEFERRAL, case.standing.kept_back, "", way_out)
     deferring = [each for each in case.standing.residents if each.deferrals]
     component = case.contract.deferral.component
     items = [item for item in case.run.items if item.component == component] if deferring else []
@@ -198,7 +201,8 @@ def _deferral(case: Case) -> Hold | None:
                 why = _deferred(case, item, running)
                 if why:
                     fact = f"{why}, for {case.names([each])}, until {case.when(running.end)}"
-                    way_out = f"wait, or withdraw the deferral: `maintsched defer withdraw {running.deferral.instance}`"
+                    names = f"{running.deferral.instance} {running.deferral.release}"
+                    way_out = f"wait, or withdraw the deferral: `maintsched defer withdraw {names}`"
                     return Hold(Gate.DEFERRAL, fact, case.contract.clauses.updates, way_out, running.end)
     return None
 

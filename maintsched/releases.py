@@ -301,7 +301,7 @@ class Shelf:
             held = (
                 _withdrawn(release)
                 or self._held_by(release, at, wave, deferrals)
-                or self._pinned_by(release, installed, at, pin)
+                or self.pinned_by(release, installed, at, pin)
                 or self._frozen_by(release, installed, frozen or {})
             )
             if held is None:
@@ -324,7 +324,8 @@ class Shelf:
                 return HeldBack(release=release, why=f"only security releases while {deferred} is deferred")
         return None
 
-    def _pinned_by(self, release: Release, installed: Version | None, at: datetime, pin: Pin | None) -> HeldBack | None:
+    def pinned_by(self, release: Release, installed: Version | None, at: datetime, pin: Pin | None) -> HeldBack | None:
+        """Return how a pin keeps a release out of a window that starts at `at`; None: it does not."""
         if pin is None or not pin.holds_at(at) or release.version <= pin.version:
             return None
         kept = pin.version if installed is None else max(pin.version, installed)

@@ -136,6 +136,8 @@ class Register:
         self._switches: dict[str, list[TrackSwitch]] = defaultdict(list)
         for switch in facts.track_switches:
             self._switches[switch.instance].append(switch)
+        self._withdrawn = any(each.withdrawn for each in facts.releases)
+        self._pins = {(each.instance, each.component): each for each in facts.pins if each.holds_at(self.now)}
         self._consented = frozenset(each.instance for each in facts.consents if each.holds_at(self.now))
         self._owners = fleet.owners
         self._alone: dict[str, Instance] = {}
@@ -287,13 +289,36 @@ class Register:
         releases = tuple([release for release, _ in found if release is not None])
         return releases, frozenset[ChangeClass]().union(*(classes for _, classes in found))
 
-    def _bring(self, run: Run, component: str, version: str) -> tuple[Release | None, frozenset[ChangeClass]]:
+    def kept_back(self, run: Run) -> str:
+        """Return which release of a run was taken back, or is kept out by a pin, and why; empty: none is."""
+        if not self._withdrawn and not self._pins:
+            return ""
+        for item in run.items:
+            release, _ = self._bring(run, item.component, item.release) if item.release else (None, frozenset())
+            if release is not None and release.withdrawn:
+                return f"{release.id} was withdrawn: {release.withdrawn}"
+            pin, instance = self._pins.get((run.instance, item.component)), self._instance(run)
+            if release is None or pin is None or instance is None:
+                continue
+            shelf = Shelf(self.contract, item.component, self._track(run, instance), self.facts.releases)
+            held = shelf.pinned_by(release, instance.versions.get(item.component), run.start, pin)
+            if held is not None:
+                return f"{release.id} stays out: {held.why}"
+        return ""
+
+    def _instance(self, run: Run) -> Instance | None:
         host = run.host.lower()
         there = self._several.get(host) or [self._alone[host]] if host in self._alone else []
-        instance = next((each for each in there if each.key == run.instance), None)
+        return next((each for each in there if each.key == run.instance), None)
+
+    def _track(self, run: Run, instance: Instance) -> str:
+        return track_at(self.contract, instance, self._switches.get(run.instance, ()), run.start)
+
+    def _bring(self, run: Run, component: str, version: str) -> tuple[Release | None, frozenset[ChangeClass]]:
+        instance = self._instance(run)
         if instance is None:
             return None, frozenset()
-        track = track_at(self.contract, instance, self._switches.get(run.instance, ()), run.start)
+        track = self._track(run, instance)
         installed = instance.versions.get(component)
         named = (component, version, track, installed)
         if named not in self._brought:

@@ -70,7 +70,7 @@ ARROWS: Mapping[RunState, frozenset[RunState]] = {
         {*_AFTER_WORK, *_TROUBLE, RunState.PLANNED, RunState.RUNNING, RunState.LOST, RunState.SKIPPED}
         | {RunState.CANCELLED}
     ),
-    RunState.LOST: frozenset({*_AFTER_WORK, *_TROUBLE, RunState.RUNNING, RunState.UNREACHABLE}),
+    RunState.LOST: frozenset({*_AFTER_WORK, *_TROUBLE, RunState.PLANNED, RunState.RUNNING, RunState.UNREACHABLE}),
     RunState.INTERRUPTED: frozenset({RunState.RUNNING, RunState.ROLLING_BACK, RunState.FAILED_DIRTY}),
     RunState.ROLLING_BACK: frozenset(
         {RunState.ROLLED_BACK, RunState.ROLLBACK_FAILED, RunState.UNREACHABLE, RunState.LOST, RunState.INTERRUPTED}
@@ -318,7 +318,7 @@ class Gate(StrEnum):
     PAUSE = "pause"  # no operator has paused
     NOTICE = "notice"  # it is proved that everybody on the host was told (clause 2.4.3)
     FREEZE = "freeze"  # no freeze keeps a class of the work out, of any instance on the host
-    DEFERRAL = "deferral"  # nothing in it is deferred, for any instance on the host (clause 2.4.4)
+    DEFERRAL = "deferral"  # nothing in it is deferred for any instance on the host (2.4.4), pinned away or withdrawn
     CUT_OFF = "cut_off"  # what is left of the window is enough
     APPROVAL = "approval"  # an operator approved it, where that is wanted
     BRAKE = "brake"  # not too many runs have failed
@@ -376,6 +376,8 @@ class Standing(NamedTuple):
     """The releases among its items, as far as they are declared and a gate asks for them."""
     carried: frozenset[ChangeClass] = frozenset()
     """Classes of the changes that those releases bring along, besides the classes of its items."""
+    kept_back: str = ""
+    """Which of its releases was taken back, or is kept out by a pin, and why; empty: none is."""
     known_executor: bool = True
     approved: Collection[Gate] = frozenset()
     brake: str = ""

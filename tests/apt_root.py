@@ -33,7 +33,8 @@ Dir::Bin::dpkg "/usr/bin/dpkg";
 Dir::Bin::methods "/usr/lib/apt/methods";
 APT::Sandbox::User "";
 DPkg::Path "";
-DPkg::Options {{"--root={root}"; "--force-not-root"; "--force-script-chrootless"; "--force-unsafe-io"; "--log={root}/var/log/dpkg.log";}};
+DPkg::Options {{"--root={root}"; "--force-not-root"; "--force-script-chrootless"; "--log={root}/var/log/dpkg.log";}};
+DPkg::Options {{"--force-unsafe-io";}};
 """
 FOLDERS = (
     "etc/apt/apt.conf.d",

@@ -25,6 +25,7 @@ from maintsched.testing import FrozenClock
 from maintsched.worker.house import House
 from maintsched.worker.tick import TickReport, tick
 from tests.crash_scenes import FLEET, SCENES, Scene, contract, maildir
+from tests.crash_work import work_config
 from tests.crashes import AFTER, BEFORE, COMMITS, Kill
 from tests.databases import sqlite_store
 from tests.houses import REMINDED, world
@@ -64,6 +65,8 @@ def config_of(
         database=url,
         path=folder / "maintsched.toml",
     )
+    if scene.work is not None:
+        config = work_config(config, scene.work)
     if maildir(config).exists():
         return replace(config, worker=replace(config.worker, bounces=FileName(maildir(config))))
     return config

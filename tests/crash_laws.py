@@ -97,12 +97,13 @@ def evidence_broken(store: Store, path: Path) -> Iterator[str]:
 
 def ledger_broken(store: Store, since: datetime) -> Iterator[str]:
     """Who is at something has a name and a lease; what nobody is at has neither."""
-    columns = (ACTION.c.key, ACTION.c.state, ACTION.c.owner, ACTION.c.lease_until)
+    columns = (ACTION.c.key, ACTION.c.kind, ACTION.c.state, ACTION.c.owner, ACTION.c.lease_until)
     with store.reading() as connection:
-        for key, state, owner, lease_until in connection.execute(select(*columns)):
+        for key, kind, state, owner, lease_until in connection.execute(select(*columns)):
             held = owner is not None and lease_until is not None and utc(lease_until) > utc(since)
             free = owner is None and lease_until is None
-            if not (held if state == ActionState.RUNNING else free):
+            let_go = free and kind == ActionKind.RUN  # a run goes on alone between two passes
+            if not (held or let_go if state == ActionState.RUNNING else free):
                 yield f"{key}: {state}, owner {owner}, lease {lease_until}"
 
 
@@ -171,6 +172,12 @@ def told_otherwise(journal: Journal, wanted: Journal) -> Iterator[str]:
     """The journal says what it would say without a crash."""
     yield from (f"journal lacks {each}" for each in (wanted - journal) if PASSING not in each[3])
     yield from (f"journal has one more of {each}" for each in (journal - wanted) if PASSING not in each[3])
+
+
+def worked_otherwise(done: Counter[str], wanted: Counter[str]) -> Iterator[str]:
+    """What was done on the hosts is what would have been done without a crash: nothing twice, nothing left out."""
+    yield from (f"not done on a host: {each}" for each in (wanted - done))
+    yield from (f"done on a host once more: {each}" for each in (done - wanted))
 
 
 def without_epochs(journal: Journal) -> Journal:

@@ -35,8 +35,10 @@ from tests.crash_laws import (
     unfinished,
     unproved,
     without_epochs,
+    worked_otherwise,
 )
 from tests.crash_scenes import FLEET, SCENES, Scene, contract
+from tests.crash_work import log_of
 from tests.crashes import BEFORE, COMMITS, Kill
 from tests.databases import Server, address, sqlite_store
 from tests.houses import world
@@ -69,6 +71,8 @@ class Baseline:
     """After the command, before the pass."""
     end: State
     copies: Copies
+    done: Counter[str]
+    """What was done on the hosts."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -155,6 +159,7 @@ class Stage:
         if baseline is None:
             return
         yield from lost_or_more(copies, baseline.copies)
+        yield from worked_otherwise(log_of(place.folder), baseline.done)
         wanted, found = baseline.end.journal, state_of(store).journal
         if place.scene.held:  # an operator who sees it still held says it again
             wanted, found = without_epochs(wanted), without_epochs(found)
@@ -169,7 +174,8 @@ class Stage:
                     place.scene.act(_house(place, store, server), place.at)
                     acted = state_of(store)
                 end, copies = self._undisturbed(place, store, server)
-            self._baselines[name] = Baseline(prepared=prepared, acted=acted, end=end, copies=copies)
+                done = log_of(place.folder)
+            self._baselines[name] = Baseline(prepared=prepared, acted=acted, end=end, copies=copies, done=done)
         return self._baselines[name]
 
     def _undisturbed(self, place: Place, store: Store, server: SmtpServer) -> tuple[State, Copies]:
@@ -195,7 +201,7 @@ class Stage:
         if name not in self._prepared:
             self._prepared[name] = self._prepare(name)
         source = self._prepared[name]
-        shutil.copytree(source.folder, folder)
+        shutil.copytree(source.folder, folder, symlinks=True)
         if self.postgresql is None or scene.file_only:
             yield Place(scene=scene, url=f"sqlite:///{folder}/maintsched.db", folder=folder)
         else:

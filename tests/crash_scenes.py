@@ -31,6 +31,7 @@ from maintsched.worker.house import House
 from maintsched.worker.outages import close_outage, open_outage
 from maintsched.worker.restore import Resume, resume
 from maintsched.worker.sync import sync_fleet
+from tests import crash_work as work
 from tests.houses import ACME, BIRCH, NOW, REMINDED, World, contact, critical, instance
 
 MANY = 24
@@ -98,6 +99,8 @@ class Scene:
     """How far the clock moves each time it is read."""
     held: bool = False
     """Passes hold until `act` is done to its end: it is given again where it was committed and a file is missing."""
+    work: str | None = None
+    """Of which kind the work is that is done on this machine; None: none is."""
     file_only: bool = False
     """It is about making a database: there is no world before it, and SQLite's file is enough."""
 
@@ -238,6 +241,31 @@ SCENES = {
         act=lambda house, now: resume(house, Resume.AGAIN, now=now),
         held=True,
     ),
+    "work": Scene(at=work.WORKED, before=work.plain, work="plain"),
+    "long work": Scene(at=work.WORKED, before=work.of_kind("long"), work="long", step=timedelta(seconds=20)),
+    "work taken up": Scene(at=work.WORKED, before=work.lost, work="plain"),
+    "work tried again": Scene(at=work.WORKED, before=work.of_kind("again"), work="again"),
+    "work that is gone": Scene(at=work.WORKED, before=work.of_kind("gone"), work="gone"),
+    "work given up": Scene(at=work.WORKED, before=work.given_up, work="gone"),
+    "restart": Scene(at=work.WORKED, before=work.of_kind("restart"), work="restart"),
+    "silent host": Scene(at=work.WORKED, before=work.of_kind("silent"), work="silent"),
+    "blocked work": Scene(at=work.WORKED, before=work.of_kind("blocked"), work="blocked"),
+    "hooked work": Scene(at=work.WORKED, before=work.of_kind("hooked"), work="hooked"),
+    "work retried": Scene(at=work.WORKED, before=work.parked, act=work.try_again, work="gone"),
+    "work approved": Scene(at=work.WORKED, before=work.held, act=work.let_pass, work="held"),
+    "released": Scene(at=work.WORKED, before=work.plain, act=work.release),
+    "taken back": Scene(at=work.WORKED, before=work.released, act=work.take_back),
+    "brought back": Scene(at=work.WORKED, before=work.taken_back, act=work.bring_back),
+    "deferred later": Scene(at=work.WORKED, before=work.released, act=work.grant),
+    "deferral extended": Scene(at=work.WORKED, before=work.deferred, act=work.extend),
+    "deferral withdrawn": Scene(at=work.WORKED, before=work.deferred, act=work.withdraw),
+    "pinned": Scene(at=work.WORKED, before=work.released, act=work.pin),
+    "unpinned": Scene(at=work.WORKED, before=work.pinned, act=work.unpin),
+    "track switched": Scene(at=work.WORKED, before=work.plain, act=work.switch),
+    "agreed": Scene(at=work.WORKED, before=work.plain, act=work.agree),
+    "agreed no more": Scene(at=work.WORKED, before=work.agreed, act=work.disagree),
+    "paused": Scene(at=work.WORKED, before=work.plain, act=work.pause),
+    "resumed work": Scene(at=work.WORKED, before=work.paused, act=work.resume),
     "init": Scene(act=_init, file_only=True),
     "demo": Scene(act=_demo, file_only=True),
 }

@@ -1,7 +1,7 @@
-"""A real dnf, zypper and rpm in a root of their own, with packages that rpmbuild makes: no network, no privileges.
+"""A real dnf, zypper and rpm in a root of their own, with packages that rpmbuild makes, and without network.
 
-Where a program is missing, the tests are skipped with the reason; with MAINTSCHED_NEEDS_DNF or MAINTSCHED_NEEDS_ZYPPER
-set, they fail. On Debian the programs are those of the packages dnf, zypper, rpm and createrepo-c; what Debian does not
+Both want to be root, even there. Elsewhere, and where a program is missing, the tests are skipped with the reason; with
+MAINTSCHED_NEEDS_DNF or MAINTSCHED_NEEDS_ZYPPER set, they fail. On Debian the programs are those of the packages dnf, zypper, rpm and createrepo-c; what Debian does not
 have beside zypper, dnf's `needs-restarting`, is a plug-in of the tests that ends as the real one does.
 """
 
@@ -74,10 +74,12 @@ BUILDERS = ("rpm", "rpmbuild", "createrepo_c", "modifyrepo_c")
 def require(manager: str) -> None:
     """Skip the test where there is no such package manager; fail it where one was promised."""
     missing = [name for name in (manager, *BUILDERS) if shutil.which(name) is None]
-    reason = f"no {manager} here: {', '.join(missing)} missing"
-    if missing and f"MAINTSCHED_NEEDS_{manager.upper()}" in os.environ:
+    lacks = f"{', '.join(missing)} missing" if missing else "only root may change anything with it"
+    reason = f"no {manager} here: {lacks}"
+    cannot = bool(missing) or os.geteuid() != 0
+    if cannot and f"MAINTSCHED_NEEDS_{manager.upper()}" in os.environ:
         pytest.fail(reason)
-    if missing:
+    if cannot:
         pytest.skip(reason)
 
 

@@ -119,6 +119,11 @@ def name_of(pid: int) -> str:
     return next(iter(stat_of(pid)), "")
 
 
+def gone(pid: int) -> bool:
+    """Whether a process has ended, be it that nobody has asked for its exit code yet."""
+    return stat_of(pid)[1:2] in ([], ["Z"])
+
+
 def children_of(pid: int) -> list[int]:
     pids = [int(each.name) for each in Path("/proc").iterdir() if each.name.isdecimal()]
     return [each for each in pids if (found := stat_of(each)) and found[2] == str(pid) and found[1] != "Z"]

@@ -52,7 +52,7 @@ def test_reminders_are_sent_in_both_ways_end_to_end() -> None:
     if why is not None:
         pytest.skip(why)
     lines = [comparison.measure() for comparison in mails.comparisons(quick=True)]
-    assert len(lines) == 3
+    assert len(lines) == 6
 
 
 def test_the_rows_that_are_dumped_are_the_rows_of_the_plan() -> None:

@@ -80,11 +80,12 @@ def home(tmp_path):
     """A house with a window that is announced in English, whose templates may be the operator's."""
     with sqlite_store(tmp_path) as store:
         made = world(store, tmp_path)
+        (tmp_path / "templates" / "en").mkdir(parents=True)
+        notices = replace(made.house.config.notices, folder=FileName(tmp_path / "templates"))
+        made.house.config = replace(made.house.config, notices=notices)
         made.tick()
         core.announce(made.house, critical(start=START, instances=("birch-prod",)), now=made.now)
         made.forget()
-        notices = replace(made.house.config.notices, folder=FileName(tmp_path / "templates"))
-        made.house.config = replace(made.house.config, notices=notices)
         yield made
 
 
@@ -94,7 +95,6 @@ def written(home, tmp_path):
 
     def tick(body):
         own = tmp_path / "templates" / "en" / "announcement.md"
-        own.parent.mkdir(parents=True)
         own.write_text(f"Subject: s\n\n{body}\n")
         return home.tick()
 

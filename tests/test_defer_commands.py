@@ -349,6 +349,20 @@ def test_a_withdrawn_deferral_keeps_its_limit_for_the_next_time(home):
     assert again.state is DeferralState.RUNNING
 
 
+def test_a_freeze_that_is_entered_later_gives_no_more_time(home):
+    defer(home)
+    frozen = ms.Freeze(
+        key="x", start=DECEMBER - DAY, end=DECEMBER + DAY, reason="fair", classes=("major",), instances=("birch-prod",)
+    )
+    with home.house.store.writing() as connection:
+        write_freezes(connection, [frozen])
+    with pytest.raises(DeferralRefused, match="expected an end up to 2027-06-01 17:00"):
+        longer(home, LIMIT + DAY)
+    undo(home, now=NOW + DAY)
+    with pytest.raises(DeferralRefused, match="expected an end up to 2027-06-01 17:00"):
+        defer(home, until=LIMIT + DAY, now=NOW + 2 * DAY)
+
+
 def test_an_older_file_does_not_revive_a_withdrawn_deferral(home):
     store, contract = home.house.store, home.house.contract
     declared = ms.Deferral(instance="birch-prod", release=MAJOR, until=UNTIL)

@@ -39,7 +39,8 @@ def everything(*components, change_class=ChangeClass.OS):
 
 class TestApt(ExecutorLaws):
     @pytest.fixture(scope="class")
-    def made(self, tmp_path_factory):
+    @classmethod
+    def made(cls, tmp_path_factory):
         root = AptRoot(tmp_path_factory.mktemp("apt") / "root")
         for name in ("web", "lib", "old"):
             root.publish("main", name, "1.0")
@@ -74,7 +75,8 @@ def _half_configured(root):
 
 class TestAptSecurityOnly(ExecutorLaws):
     @pytest.fixture(scope="class")
-    def made(self, tmp_path_factory):
+    @classmethod
+    def made(cls, tmp_path_factory):
         root = AptRoot(tmp_path_factory.mktemp("apt") / "root")
         for name in ("web", "lib", "other"):
             root.publish("main", name, "1.0")
@@ -97,6 +99,7 @@ class TestAptSecurityOnly(ExecutorLaws):
             target=Target(instance="acme-prod", host="localhost", components=("linux",)),
             orders=everything(change_class=ChangeClass.SECURITY),
             state=lambda: root.files,
+            spoil=lambda: _half_configured(root),
         )
 
 
@@ -105,8 +108,9 @@ class RpmLaws(ExecutorLaws):
     kind: type[PackageExecutor]
 
     @pytest.fixture(scope="class")
-    def made(self, tmp_path_factory):
-        root = RpmRoot(tmp_path_factory.mktemp("rpm") / "root", self.manager)
+    @classmethod
+    def made(cls, tmp_path_factory):
+        root = RpmRoot(tmp_path_factory.mktemp("rpm") / "root", cls.manager)
         root.publish(("web", "1.0"), ("lib", "1.0"), ("old", "1.0"), ("lost", "1.0"))
         root.install("web", "lib", "old")
         long_name = "a-package-with-a-name-that-is-too-long-for-a-line-of-a-table"
@@ -150,7 +154,12 @@ class TestZypper(RpmLaws):
 class TestFake(ExecutorLaws):
     @pytest.fixture
     def stage(self, tmp_path):
-        settings = {"mark": str(tmp_path / "applied-"), "stops_service": True, "backup": True, "rollback": True}
+        settings: dict[str, object] = {
+            "mark": str(tmp_path / "applied-"),
+            "stops_service": True,
+            "backup": True,
+            "rollback": True,
+        }
         return Stage(
             kind=FakeExecutor,
             settings=settings,
@@ -161,6 +170,7 @@ class TestFake(ExecutorLaws):
                 Order(component="intrexx", change_class=ChangeClass.MINOR, release="12.1.0", installed="12.0.0"),
             ),
             state=lambda: sorted(path.name for path in tmp_path.glob("applied-*")),
+            spoil=lambda: settings.update(problems=["the disk is full"]),
             bad_settings=(
                 {"answer": "perhaps"},
                 {"items": [{"name": ""}]},
@@ -176,11 +186,13 @@ class TestFakeThatFindsWhatItIsTold(ExecutorLaws):
     @pytest.fixture
     def stage(self, tmp_path):
         items = [{"name": "linux", "before": "6.1.0", "after": "6.1.1"}, {"name": "bash", "before": "5.2"}]
+        settings = {"mark": str(tmp_path / "applied-"), "items": items, "reboot": True, "answer": "reboot"}
         return Stage(
             kind=FakeExecutor,
-            settings={"mark": str(tmp_path / "applied-"), "items": items, "reboot": True, "answer": "reboot"},
+            settings=settings,
             open=local(tmp_path),
             target=Target(instance="acme-prod", host="localhost", components=("linux",)),
             orders=everything(),
             state=lambda: sorted(path.name for path in tmp_path.glob("applied-*")),
+            spoil=lambda: settings.update(problems=["the disk is full"]),
         )

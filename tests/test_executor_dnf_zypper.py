@@ -9,7 +9,8 @@ import pytest
 from maintsched.errors import ExecutionError, InvalidValue
 from maintsched.executors.dnf import Dnf
 from maintsched.executors.port import Answer, Item, Order, Output, Target, UpdatePlan
-from maintsched.executors.transports.local import Local
+from maintsched.executors.transports.local import Local, LocalLink
+from maintsched.executors.transports.settings import LocalSettings
 from maintsched.executors.zypper import Zypper
 from maintsched.facts import ChangeClass
 from maintsched.testing.executors import run_steps
@@ -301,7 +302,7 @@ def test_how_zypper_ends_means_what_its_manual_says(code, answer):
         '<!DOCTYPE x [<!ENTITY a "aaaa">]><stream>&a;</stream>',
         "<stream><install-summary>",
         "",
-        '<stream><install-summary><to-vanish><solvable type="package" name="a"/></to-vanish></install-summary></stream>',
+        "<stream><install-summary><vanish><solvable type='package' name='a'/></vanish></install-summary></stream>",
     ],
 )
 def test_a_document_that_is_not_understood_is_no_plan(document):
@@ -309,12 +310,11 @@ def test_a_document_that_is_not_understood_is_no_plan(document):
         asyncio.run(Zypper({}).plan(TARGET, Says(document), [Order(component="linux", change_class=ChangeClass.OS)]))
 
 
-class Says:
+class Says(LocalLink):
     """A host on which every command prints the same: what no real one says has to be made up."""
 
-    host = "acme.example"
-
     def __init__(self, text, exit_code=0):
+        super().__init__("acme.example", LocalSettings())
         self._output = Output(exit_code=exit_code, stdout=text)
 
     async def run(self, command, *, timeout_seconds):

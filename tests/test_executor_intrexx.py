@@ -8,8 +8,13 @@ import pytest
 from maintsched.errors import ExecutionError, InvalidValue, Unreachable
 from maintsched.executors.intrexx import Intrexx
 from maintsched.executors.port import Answer, Item, Phase, Target, UpdatePlan
+from maintsched.executors.script import Script
 from maintsched.executors.transports.local import Local
+from maintsched.intake.config import ExecutorConfig
+from maintsched.runs import Run
 from maintsched.testing.executors import ExecutorLaws, Stage
+from maintsched.worker.crews import Crew
+from maintsched.worker.runsteps import PartPlan, work_steps
 from tests.intrexx_host import FROM, TO, intrexx_host
 from tests.walks import order, walk_of
 
@@ -331,6 +336,18 @@ def test_several_portals_are_patched_one_after_the_other_and_units_of_all_are_st
         assert {host.version(portal) for portal in ("acme", "birch")} == {TO}
 
 
+def test_a_portal_that_is_at_the_release_already_is_not_patched_again(tmp_path):
+    with intrexx_host(tmp_path / "host", portals=("acme", "birch")) as host:
+        (host.home / "version").write_text(f"{TO}\n")
+        host.cfg("acme").write_text(f'<cfg version="{TO}"/>')
+        walk = walk_of(tmp_path, Intrexx(host.settings), "intrexx")
+        walk.plan(order("intrexx", RELEASE))
+        assert names(walk, Phase.APPLY) == ["update-files-2-birch", "patch-2-birch"]
+        assert [name for name in names(walk, Phase.BACKUP) if "database" in name] == [
+            *("backup-database-1-acme", "backup-database-2-birch"),
+        ]
+
+
 def test_portals_that_answer_at_one_address_are_waited_for_once(tmp_path):
     with intrexx_host(tmp_path / "host", portals=("acme", "birch")) as host:
         settings = {**host.settings, "ping_url": f"{host.url}/acme/", "databases": {"birch": "ix_birch"}}
@@ -370,6 +387,25 @@ def test_the_environment_of_commands_is_as_it_is_set(host, tmp_path):
     walk = walk_with(host, tmp_path, environment={"PGUSER": "ix_{instance}"})
     walk.plan(order("intrexx", RELEASE))
     assert {step.command.environment["PGUSER"] for step in walk.steps(*Phase)} == {"ix_acme-prod"}
+
+
+def test_commands_may_be_those_of_the_superuser_with_their_environment_and_their_folder(host, tmp_path):
+    sudo = host.root / "bin/sudo"
+    sudo.write_text(
+        f'#!/bin/sh\nexec 3>>{host.root}/sudone; printf "%s " "$@" >&3; echo >&3; exec 3>&-\n'
+        'cd / && exec env --ignore-environment "$@"\n'
+    )
+    sudo.chmod(0o755)
+    variables = {"PATH": "/usr/bin:/bin", "PGUSER": "ix"}
+    walk = walk_with(host, tmp_path, sudo=[str(sudo)], environment=variables)
+    assert walk.probe().problems == ()
+    walk.plan(order("intrexx", RELEASE))
+    assert walk.work() is Answer.DONE
+    assert walk.verify().problems == ()
+    done = (host.root / "sudone").read_text().splitlines()
+    assert len(done) > 20
+    assert all("PATH=/usr/bin:/bin PGUSER=ix" in line for line in done)
+    assert [line for line in done if line.startswith(f"env -C {host.root}/setup/12.1.0 PATH=")]
 
 
 # --- when it goes wrong -----------------------------------------------------------------------------------------------
@@ -589,3 +625,40 @@ def test_a_plan_comes_back_from_json_and_gives_the_same_steps(walk):
     steps = walk.steps(*Phase)
     walk.planned = UpdatePlan(items=plan.items, data=dict(plan.data), notes=plan.notes, stops_service=True)
     assert walk.steps(*Phase) == steps
+
+
+# --- in the hands of the worker ---------------------------------------------------------------------------------------
+
+
+def test_the_worker_starts_in_the_order_of_each_executor_and_the_last_one_first(host, walk):
+    crew = Crew(
+        name="portal",
+        config=ExecutorConfig(transport="local", reboot=()),
+        transport=Local({}, host.root),
+        parts={"script": Script({"apply": ["true"], "stop": ["true"], "start": ["true"]}), "intrexx": walk.executor},
+        components={"linux": "script", "intrexx": "intrexx"},
+    )
+    plans = [
+        PartPlan(part="script", plan=UpdatePlan(items=(Item(name="a", before="1", after="2"),))),
+        PartPlan(part="intrexx", plan=walk.plan(order("intrexx", RELEASE))),
+    ]
+    at = datetime(2026, 12, 1, 17, tzinfo=UTC)
+    run = Run(
+        window="monthly/2026-12",
+        instance="acme-prod",
+        customer="acme",
+        host="localhost",
+        executor="portal",
+        start=at,
+        end=at.replace(hour=21),
+        items=(),
+        wave=1,
+    )
+    steps = [each.step for each in work_steps(run, crew, walk.target, plans, after=2, backup=True)]
+    assert [step.name for step in steps if step.phase == Phase.START] == [
+        *("start-1-upixsolr", "start-2-upixsupervisor", "start-3-upixp_acme", "await-1-acme"),
+        "start",
+    ]
+    assert [step.phase for step in steps] == sorted(
+        [step.phase for step in steps], key=["backup", "stop", "apply", "start", "verify"].index
+    )

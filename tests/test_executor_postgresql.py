@@ -7,6 +7,7 @@ from maintsched.executors.port import Answer, Item, Phase, Target
 from maintsched.executors.postgresql import PostgresqlMinor
 from maintsched.executors.transports.local import Local
 from maintsched.testing.executors import ExecutorLaws, Stage
+from tests.apt_root import AptRoot
 from tests.walks import order, program, walk_of
 
 MADISON = """
@@ -130,6 +131,13 @@ def test_a_server_that_was_not_restarted_is_noticed(server, walk):
     assert walk.verify().applied == ()
 
 
+def test_a_server_that_cannot_be_asked_afterwards_has_not_been_updated(server, walk):
+    walk.plan(order("database"))
+    server.runs("starting")
+    assert walk.verify().problems[0].startswith("version: expected one such as")
+    assert (walk.verify().applied, walk.verify().versions) == ((), {})
+
+
 @pytest.mark.parametrize("running", ["15.14", "15.15"])
 def test_a_server_that_is_up_to_date_is_left_alone(server, walk, running):
     server.runs(running)
@@ -198,6 +206,30 @@ def test_a_name_that_is_no_package_is_refused(server, tmp_path):
     executor = PostgresqlMinor({**server.settings, "packages": ["-o", "x"]})
     with pytest.raises(InvalidValue, match="packages: expected the name or version of a package"):
         walk_of(tmp_path, executor, "database").plan(order("database"))
+
+
+def test_a_real_apt_installs_exactly_the_version_that_was_planned(tmp_path):
+    """The commands are those of the defaults; only the server's version is read from what its package brought."""
+    root = AptRoot(tmp_path / "root")
+    root.publish("main", "postgresql-15", "15.13-0+deb12u1")
+    root.install("postgresql-15")
+    settings = {
+        "version": ["cat", str(root.folder / "usr/share/postgresql-15/version")],
+        "healthy": [],
+        "nothing_to_stop": True,
+        "environment": {**PostgresqlMinor({}).settings.environment, **root.environment},
+    }
+    walk = walk_of(tmp_path, PostgresqlMinor(settings), "database")
+    assert walk.plan(order("database")).empty
+    for version in ("15.14-0+deb12u1", "15.15-0+deb12u1"):
+        root.publish("security", "postgresql-15", version)
+    root.publish("main", "other", "1.0")
+    plan = walk.plan(order("database", "15.14"))
+    assert [(item.before, item.after, item.origin) for item in plan.items] == [("15.13", "15.14", "15.14-0+deb12u1")]
+    assert walk.work() is Answer.DONE
+    assert root.status == {"postgresql-15": "15.14-0+deb12u1 ii"}
+    assert walk.verify().problems == ()
+    assert walk.plan(order("database")).items[0].after == "15.15"
 
 
 def test_backup_restart_and_rollback_are_steps_where_they_are_set(server, tmp_path):

@@ -8,6 +8,7 @@ import pytest
 import maintsched as ms
 from maintsched import holds as closing
 from maintsched.announcements import WindowState
+from maintsched.facts import Pin
 from maintsched.gates import latest_start, residents
 from maintsched.runs import APPROVABLE, Gate, Pause, RunItem, RunState, RunTerms
 from tests.evenings import (
@@ -40,7 +41,10 @@ def neighbours(**changes) -> Evening:
 
 def release(version: str, change_class: str, **changes) -> ms.Release:
     return ms.Release(
-        version=ms.Version.parse(version), change_class=change_class, available_at=START - timedelta(days=90), **changes
+        version=ms.Version.parse(version),
+        change_class=ms.ChangeClass(change_class),
+        available_at=START - timedelta(days=90),
+        **changes,
     )
 
 
@@ -331,6 +335,71 @@ def test_a_deferral_of_a_neighbour_holds_its_release_on_the_host_and_ends():
     assert made.but(facts=replace(DEFERRED, deferrals=(over,))).holds() == ()
 
 
+def test_a_release_that_was_taken_back_since_the_window_opened_is_not_started():
+    one = run("acme-prod", items=(OS, intrexx("12.1.0", "minor")))
+    bad = replace(RELEASES[1], withdrawn="loses files")
+    assert evening(runs=(one,), facts=ms.Facts(releases=(bad,))).hold()[:2] == (
+        Gate.DEFERRAL,
+        "intrexx 12.1.0 was withdrawn: loses files",
+    )
+    newer = release("12.1.1", "minor")
+    other = run("acme-prod", items=(intrexx("12.1.1", "minor"),))
+    assert evening(runs=(other,), facts=ms.Facts(releases=(bad, newer))).holds() == ()
+
+
+@pytest.mark.parametrize(
+    ("item", "pin", "held"),
+    [
+        (intrexx("12.1.0", "minor"), {}, True),
+        (intrexx("12.1.0", "minor"), {"until": NOW}, False),
+        (intrexx("12.1.0", "minor"), {"version": "12.1.0"}, False),
+        (intrexx("12.1.0", "minor"), {"instance": "acme-test"}, False),
+        (intrexx("12.1.0", "minor"), {"component": "database"}, False),
+        (intrexx("12.0.9", "security"), {}, False),
+        (intrexx("12.0.9", "security"), {"security": False}, True),
+        (intrexx("13.0.1", "security"), {}, True),
+        (OS, {}, False),
+    ],
+)
+def test_what_was_pinned_away_since_the_window_opened_is_not_started(item, pin, held):
+    given = {"instance": "acme-prod", "version": "12.0.5", "start": START - MINUTE, "reason": "a plug-in", **pin}
+    pinned = ms.Pin(**{**given, "version": ms.Version.parse(given["version"])})
+    found = evening(runs=(run("acme-prod", items=(item,)),), facts=ms.Facts(releases=RELEASES, pins=(pinned,))).holds()
+    assert [hold.gate for hold in found] == ([Gate.DEFERRAL] if held else [])
+
+
+def test_a_neighbours_deferral_counts_while_its_subscription_runs():
+    keys = ("acme-prod", "birch-prod", "cedar-prod")
+    instances = (
+        instance("acme-prod", ends_on=date(2026, 11, 1), **SHARED),
+        instance("birch-prod", **SHARED),
+        instance("cedar-prod", **SHARED),
+    )
+    one = run("cedar-prod", items=(intrexx("13.0.0", "major"),), **SHARED)
+    made = evening(*keys, instances=instances, runs=(one,), facts=DEFERRED)
+    assert made.holds() == ()
+    birch = replace(DEFERRED.deferrals[0], instance="birch-prod")
+    assert made.but(facts=replace(DEFERRED, deferrals=(*DEFERRED.deferrals, birch))).hold().gate is Gate.DEFERRAL
+
+
+def test_a_release_that_was_taken_back_meanwhile_stays_out_of_every_run_and_of_no_other():
+    facts = ms.Facts(releases=(release("12.1.0", "minor", withdrawn="it loses files"), release("12.2.0", "minor")))
+    runs = (run("a-prod", items=(intrexx("12.2.0", "minor"),)), run("b-prod", items=(intrexx("12.1.0", "minor"),)))
+    made = evening("a-prod", "b-prod", runs=runs, facts=facts)
+    assert (made.gates(0), made.gates(1)) == ([], [Gate.DEFERRAL])
+    assert "it loses files" in made.hold(1).fact
+    assert made.decide().start == (runs[0].key,)
+
+
+def test_a_pin_keeps_newer_releases_out_of_its_instance_alone():
+    pin = Pin(instance="b-prod", version=ms.Version.parse("12.1.0"), start=IN_TIME, reason="a plug-in")
+    facts = ms.Facts(releases=(release("12.2.0", "minor"),), pins=(pin,))
+    runs = tuple(run(key, items=(intrexx("12.2.0", "minor"),)) for key in ("a-prod", "b-prod"))
+    made = evening("a-prod", "b-prod", runs=runs, facts=facts)
+    assert (made.gates(0), made.gates(1)) == ([], [Gate.DEFERRAL])
+    assert made.decide().start == (runs[0].key,)
+
+
 # --- the cut-off ------------------------------------------------------------------------------------------------------
 
 TERMS = RunTerms(reboot_minutes=5, rollback_minutes=15)
@@ -426,6 +495,14 @@ def test_a_wave_waits_for_the_end_of_lower_ones_in_its_window_and_for_their_soak
         assert all(hold.until == utc(NOW) + MINUTE for hold in found)
 
 
+def test_what_ended_in_its_own_wave_or_a_later_one_lets_a_run_begin_at_once():
+    for wave in (2, 3):
+        ended = (run("b-prod", wave=wave, state=RunState.DONE, ended_at=NOW),)
+        assert (
+            evening(runs=(run("acme-prod", wave=2),), ended=ended, terms=RunTerms(wave_soak_minutes=20)).holds() == ()
+        )
+
+
 def test_a_run_that_ended_nobody_knows_when_soaks_from_the_end_of_its_window():
     made = evening(runs=(run("acme-prod", wave=2),), ended=(run("b-prod", state=RunState.SKIPPED),))
     assert made.hold().until == utc(END)
@@ -511,6 +588,23 @@ def test_a_run_is_not_taken_for_one_that_is_alike_where_something_particular_is_
     assert [key.rpartition("/")[2] for key in found.start] == ["a-prod"]
     gates = [Gate.FREEZE, Gate.PAUSE, Gate.CONSENT, Gate.SUBSCRIPTION]
     assert [found.held[one.key].gate for one in evening(*keys).runs[1:]] == gates
+
+
+@pytest.mark.parametrize(
+    ("other", "gate"),
+    [
+        ({"wave": 2}, Gate.WAVE),
+        ({"expected_seconds": 14_000}, Gate.CUT_OFF),
+        ({"executor": "dnf"}, Gate.EXECUTOR),
+        ({"window": "critical/c"}, Gate.NOTICE),
+    ],
+)
+def test_a_run_is_not_taken_for_one_that_differs_in_what_a_gate_asks(other, gate):
+    keys = ("a-prod", "b-prod")
+    runs = (run("a-prod"), run("b-prod", **other))
+    found = evening(*keys, runs=runs, announcements=(kept(), kept("critical/c", instances=["b-prod"]))).decide()
+    assert found.start == (runs[0].key,)
+    assert found.held[runs[1].key].gate is gate
 
 
 def test_the_residents_of_one_host_can_be_asked_for_without_a_register():

@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 import pytest
 
 from maintsched.errors import InvalidValue
-from maintsched.hooks import Hook, Kind, Moment, Occasion, Outcome, call, hook_key
+from maintsched.hooks import Hook, Kind, Moment, Occasion, Outcome, call, call_all, hook_key
 from maintsched.intake.hookconfig import HookConfig, HookKind, HookMoment
 from maintsched.worker.clock import read_clock
 from tests.hook_servers import (
@@ -415,6 +415,76 @@ def test_what_cannot_be_kept_is_refused_in_one_line(keep, tmp_path):
     assert 'expected "keep" to be a JSON object of up to 4096 bytes' in outcome.said
 
 
+class Odd(Receiver):
+    """Answers with a service behind it, except where `answers` has something else for the end of a path."""
+
+    def __init__(self, service, answers):
+        super().__init__()
+        self.service, self.answers = service, answers
+
+    def answer(self, asked):
+        usual = self.service.answer(asked)
+        return next((odd for end, odd in self.answers.items() if f"{asked.method} {asked.path}".endswith(end)), usual)
+
+
+@pytest.mark.parametrize(
+    ("kind", "moment", "answers", "retry", "said"),
+    [
+        (
+            "alertmanager",
+            "before_run",
+            {"POST /am/api/v2/silences": (200, {"silenceID": "a/b"})},
+            False,
+            "another shape",
+        ),
+        ("alertmanager", "before_run", {"POST /am/api/v2/silences": (200, [])}, False, "another shape"),
+        ("icinga", "before_run", {"schedule-downtime": (500, "<p>away</p>")}, True, "answered 500: <p>away</p>"),
+        ("icinga", "before_run", {"schedule-downtime": (200, {"results": [7]})}, False, "another shape"),
+        ("icinga", "before_run", {"schedule-downtime": (200, {"results": [{"code": "x"}]})}, True, "no downtime: None"),
+        ("icinga", "before_run", {"downtimes": (200, {"results": [{"name": "x"}]})}, False, "another shape"),
+        ("icinga", "before_run", {"downtimes": (200, {"results": 3})}, False, "another shape"),
+        ("icinga", "before_run", {"downtimes": (403, "no right")}, False, "answered 403: no right"),
+    ],
+)
+def test_an_odd_answer_in_the_midst_is_told_in_one_line(kind, moment, answers, retry, said, tmp_path):
+    with hook_server(Odd(service_of(kind), answers), tls=True) as server:
+        outcome = called(hook_for(kind, server.url, tmp_path), occasion(moment))
+    assert (outcome.ok, outcome.retry) == (False, retry)
+    assert said in outcome.said
+
+
+def test_a_downtime_that_stays_is_told(tmp_path):
+    with hook_server(Icinga(HOSTS), tls=True) as server:
+        hook = hook_for("icinga", server.url, tmp_path)
+        called(hook, occasion())
+        left = [{"name": each, "attrs": {"end_time": 1.0}} for each in server.service.downtimes]
+        icinga = server.service
+        for answers, retry, said in (
+            ({"remove-downtime": (403, "no right")}, False, "answered 403: no right"),
+            ({"downtimes": (200, {"results": left})}, True, "3 downtimes could not be removed: a.example!"),
+        ):
+            server.service = Odd(icinga, answers)
+            outcome = called(hook, occasion("after_run"))
+            assert (outcome.ok, outcome.retry) == (False, retry)
+            assert said in outcome.said
+        server.service = Odd(icinga, {"downtimes": (404, {"error": 404, "status": "No objects found."})})
+        assert called(hook, occasion("after_run")).said == "there is no downtime to remove"
+
+
+def test_a_silence_that_stays_is_told(tmp_path):
+    with hook_server(Alertmanager(), tls=True) as server:
+        hook = hook_for("alertmanager", server.url, tmp_path)
+        kept = called(hook, occasion()).kept
+        (name,) = kept["silences"]
+        server.service = Odd(server.service, {f"DELETE /am/api/v2/silence/{name}": (500, "disk full")})
+        server.service.service.answer = lambda asked, usual=server.service.service.answer: (
+            usual(asked) if asked.method != "DELETE" else (500, None)
+        )
+        outcome = called(hook, occasion("after_run"), kept)
+    assert (outcome.ok, outcome.retry) == (False, True)
+    assert outcome.said.endswith("answered 500: disk full")
+
+
 def test_a_call_that_is_given_up_sends_nothing_more(scene):
     async def given_up() -> None:
         task = asyncio.create_task(call(scene.hook, occasion(), {}))
@@ -425,6 +495,26 @@ def test_a_call_that_is_given_up_sends_nothing_more(scene):
 
     asyncio.run(given_up())
     assert not [each for each in scene.server.asked if changing(each)]
+
+
+def test_of_many_calls_none_loses_time_that_it_spends_waiting_for_others(tmp_path):
+    class Slow(Receiver):
+        under_way = most = 0
+
+        def answer(self, asked):
+            self.under_way += 1
+            self.most = max(self.most, self.under_way)
+            server.over.wait(0.1)
+            self.under_way -= 1
+            return super().answer(asked)
+
+    with hook_server(Slow()) as server:
+        hook = hook_for("webhook", server.url, tmp_path, timeout_seconds=1)
+        about = [occasion(run=f"run/monthly:2026-12/{number}") for number in range(60)]
+        outcomes = asyncio.run(call_all((hook, each, {}) for each in about))
+    assert [each.ok for each in outcomes] == [True] * 60
+    assert list(server.service.done) != []
+    assert server.service.most <= 4
 
 
 # --- who is spoken to -------------------------------------------------------------------------------------------------
@@ -748,12 +838,14 @@ def test_a_hook_without_anything_to_silence_silences_nothing(tmp_path):
 def test_both_sides_of_a_hook_know_the_same_kinds_moments_and_fields():
     assert {each.name: each.value for each in Kind} == {each.name: each.value for each in HookKind}
     assert {each.name: each.value for each in Moment} == {each.name: each.value for each in HookMoment}
-    configured = {each.name: each.default for each in fields(HookConfig)}
-    given = {each.name: each.default for each in fields(Hook)}
+    configured: dict[str, Any] = {each.name: each.default for each in fields(HookConfig)}
+    given: dict[str, Any] = {each.name: each.default for each in fields(Hook)}
     for name, file in (("password", "password_file"), ("secret", "secret_file")):
         given[file] = given.pop(name)
     assert configured.keys() == given.keys()
-    assert [*map(str, configured.pop("moments"))] == [*map(str, given.pop("moments"))]  # members of two enumerations, as texts
+    assert [*map(str, configured.pop("moments"))] == [
+        *map(str, given.pop("moments"))
+    ]  # members of two enumerations, as texts
     assert {name: repr(text) for name, text in configured.items()} == {name: repr(text) for name, text in given.items()}
 
 

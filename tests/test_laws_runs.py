@@ -2,12 +2,14 @@
 
 from dataclasses import replace
 from datetime import date, timedelta
+from typing import Any
 
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
 import maintsched as ms
 from maintsched.announcements import WindowState
+from maintsched.facts import Pin
 from maintsched.gates import latest_start
 from maintsched.runs import APPROVABLE, BAD, UNDER_WAY, Gate, Pause, Run, RunItem, RunState, RunTerms
 from tests.evenings import END, IN_TIME, NOW, OS, START, WINDOW, Evening, evening, fleet_of, instance, kept, run
@@ -35,14 +37,15 @@ WINDOWS = (
     kept(instances=("a-test", "b-dev"), start=START + timedelta(minutes=30)),
     replace(kept(instances=("b-prod",)), state=WindowState.CANCELLED),
 )
-seldom = st.integers(0, 4).map(lambda n: n == 0)
+seldom = st.integers(0, 11).map(lambda n: n == 7)
+mostly = st.integers(0, 5).map(lambda n: n != 3)
 
 
 @st.composite
 def homes(draw: st.DrawFn, key: str) -> ms.Instance:
     return instance(
         key,
-        host=draw(st.sampled_from(HOSTS)),
+        host=draw(st.sampled_from([*HOSTS, *[f"{key}.example"] * 4])),
         managed=not draw(seldom),
         ends_on=date(2026, 11, 30) if draw(seldom) else None,
         versions={"intrexx": ms.Version.parse(draw(st.sampled_from(["12.0.0", "13.0.0"])))},
@@ -51,8 +54,9 @@ def homes(draw: st.DrawFn, key: str) -> ms.Instance:
 
 @st.composite
 def runs_of(draw: st.DrawFn, home: ms.Instance) -> Run:
-    state = draw(st.sampled_from([*[RunState.PLANNED] * 6, RunState.RUNNING, RunState.LOST, RunState.DONE, *BAD]))
-    window = draw(st.sampled_from([WINDOW, WINDOW, WINDOW, "critical/c", "emergency/e", "critical/offered"]))
+    rare = [RunState.RUNNING, RunState.LOST, RunState.DONE, RunState.SKIPPED, *sorted(BAD)]
+    state = RunState.PLANNED if draw(mostly) else draw(st.sampled_from(rare))
+    window = WINDOW if draw(mostly) else draw(st.sampled_from(["critical/c", "emergency/e", "critical/offered"]))
     announced = next((each for each in WINDOWS if each.id == window), WINDOWS[0])
     changed = draw(st.booleans()) and state in UNDER_WAY
     return run(
@@ -61,8 +65,8 @@ def runs_of(draw: st.DrawFn, home: ms.Instance) -> Run:
         start=announced.span.start,
         end=announced.span.end,
         host=home.host,
-        items=tuple(draw(st.lists(st.sampled_from(ITEMS), min_size=1, max_size=3, unique=True))),
-        wave=draw(st.integers(1, 3)),
+        items=tuple(draw(st.lists(st.sampled_from(ITEMS), min_size=1, max_size=2, unique=True))),
+        wave=1 if draw(mostly) else draw(st.integers(1, 3)),
         state=state,
         started_at=NOW - timedelta(minutes=draw(st.integers(0, 90))) if changed else None,
         ended_at=NOW - timedelta(minutes=draw(st.integers(0, 40))),
@@ -71,14 +75,14 @@ def runs_of(draw: st.DrawFn, home: ms.Instance) -> Run:
 
 
 @st.composite
-def scopes(draw: st.DrawFn) -> dict[str, tuple[str, ...]]:
+def scopes(draw: st.DrawFn) -> dict[str, Any]:
     kind = draw(st.sampled_from(["customers", "instances", "instances"]))
     return {kind: (draw(st.sampled_from(("a", "b", "c") if kind == "customers" else KEYS)),)}
 
 
 @st.composite
-def facts(draw: st.DrawFn) -> ms.Facts:
-    hours = st.integers(-2, 4).map(lambda n: timedelta(hours=n))
+def facts(draw: st.DrawFn, keys: list[str]) -> ms.Facts:
+    hours = st.integers(-2, 3).map(lambda n: timedelta(hours=n))
     freezes = [
         ms.Freeze(
             key=f"f{n}",
@@ -90,15 +94,23 @@ def facts(draw: st.DrawFn) -> ms.Facts:
         )
         for n in range(draw(st.integers(0, 2)))
     ]
-    deferred = draw(st.sets(st.sampled_from(KEYS), max_size=2))
+    deferred = draw(st.sets(st.sampled_from(keys), max_size=2))
     deferrals = [
         ms.Deferral(
             instance=key, release=MAJOR.version, start=START - timedelta(days=30), until=START + timedelta(days=30)
         )
         for key in sorted(deferred)
     ]
-    consents = [ms.Consent(instance=draw(st.sampled_from(KEYS)), given_by="Eva", given_at=IN_TIME)]
-    return ms.Facts(freezes=tuple(freezes), deferrals=tuple(deferrals), releases=(MAJOR, FIX), consents=tuple(consents))
+    pinned = {draw(st.sampled_from(keys))} if draw(st.booleans()) else set()
+    pins = [Pin(instance=key, version=ms.Version.parse("12.0.0"), start=IN_TIME, reason="x") for key in pinned]
+    consents = [ms.Consent(instance=draw(st.sampled_from(keys)), given_by="Eva", given_at=IN_TIME)]
+    return ms.Facts(
+        freezes=tuple(freezes),
+        deferrals=tuple(deferrals),
+        releases=(replace(MAJOR, withdrawn="it loses files") if draw(seldom) else MAJOR, FIX),
+        consents=tuple(consents),
+        pins=tuple(pins),
+    )
 
 
 @st.composite
@@ -107,8 +119,9 @@ def evenings(draw: st.DrawFn) -> Evening:
     assume(homes_there)
     made = [draw(runs_of(home)) for home in homes_there if not draw(seldom)]
     announced = {each.id: each for each in draw(st.lists(st.sampled_from(WINDOWS), max_size=4))}
-    at = st.sampled_from([IN_TIME, IN_TIME, IN_TIME, START - timedelta(hours=71), NOW + timedelta(minutes=1), None])
-    told = {(window, key): draw(at) for window in (WINDOW, "critical/c", "emergency/e") for key in KEYS}
+    late = st.sampled_from([START - timedelta(hours=71), NOW + timedelta(minutes=1), None])
+    said = {key: IN_TIME if draw(mostly) else draw(late) for key in KEYS}
+    told = {(window, key): said[key] for window in (WINDOW, "critical/c", "emergency/e") for key in KEYS}
     gates = st.sets(st.sampled_from([*Gate]), max_size=3)
     return Evening(
         instances=tuple(homes_there),
@@ -116,20 +129,23 @@ def evenings(draw: st.DrawFn) -> Evening:
         ended=tuple(each for each in made if each.over),
         announcements=tuple(announced.values()),
         told={name: each for name, each in told.items() if each is not None},
-        facts=draw(facts()) if draw(st.booleans()) else ms.Facts(releases=(MAJOR, FIX)),
+        facts=draw(facts([each.key for each in homes_there]))
+        if draw(st.booleans())
+        else ms.Facts(releases=(MAJOR, FIX)),
         pauses=tuple(Pause(key="p", since=IN_TIME, reason="x", **draw(scopes())) for _ in range(draw(seldom))),
         terms=RunTerms(
             at_once=draw(st.integers(1, 4)),
             per_customer=draw(st.integers(1, 3)),
-            failures_per_wave=draw(st.integers(0, 2)),
+            failures_per_wave=draw(st.integers(0, 3)),
             failures_in_all=draw(st.integers(0, 3)),
             wave_soak_minutes=draw(st.sampled_from([0, 20])),
-            approval=tuple(draw(st.sets(st.sampled_from([*ms.ChangeClass]), max_size=1))),
+            approval=(draw(st.sampled_from([*ms.ChangeClass])),) if draw(seldom) else (),
         ),
         approvals={each.key: draw(gates) for each in made if draw(seldom)},
         hooks={each.key: "hook x failed" for each in made if draw(seldom)},
         executors=("apt",) if not draw(seldom) else (),
-        now=START + timedelta(minutes=draw(st.sampled_from([-10, 0, 30, 31, 60, 130, 200, 239, 240, 300]))),
+        now=START
+        + timedelta(minutes=draw(st.sampled_from([30, 0, 31, 60, 130]) if draw(mostly) else st.integers(-10, 300))),
     )
 
 
@@ -141,7 +157,7 @@ def under_way(made: Evening) -> list[Run]:
     return [each for each in made.runs if each.state in UNDER_WAY]
 
 
-@examples(100)
+@examples(60)
 @given(evenings())
 def test_no_order_of_what_is_known_makes_a_difference(made):
     backwards = made.but(
@@ -158,7 +174,7 @@ def test_no_order_of_what_is_known_makes_a_difference(made):
     assert [backwards.holds(count - 1 - n) for n in range(count)] == [made.holds(n) for n in range(count)]
 
 
-@examples(200)
+@examples(100)
 @given(evenings())
 def test_what_is_decided_for_all_is_what_each_run_by_itself_is_told(made):
     found = made.decide()
@@ -206,7 +222,7 @@ def was_told(made: Evening, home: ms.Instance) -> bool:
     return False
 
 
-@examples(400)
+@examples(150)
 @given(evenings())
 def test_what_starts_breaks_no_promise_to_anybody_on_its_host(made):
     """Law 7, asked again in other words: window, proof, freeze, deferral, pause, cut-off, for all on the host."""
@@ -215,6 +231,12 @@ def test_what_starts_breaks_no_promise_to_anybody_on_its_host(made):
         one = waiting[key]
         assert utc(one.start) <= utc(made.now) < utc(one.end)
         assert utc(made.now) + timedelta(seconds=one.expected_seconds, minutes=20) <= utc(one.end)
+        releases = {item.release for item in one.items if item.component == "intrexx"}
+        if any(each.withdrawn for each in made.facts.releases):
+            assert "13.0.0" not in releases
+        home = next(each for each in made.instances if each.key == one.instance)
+        if releases and home.key in {each.instance for each in made.facts.pins}:
+            assert (releases, str(home.versions["intrexx"])) == ({"13.0.1"}, "13.0.0")
         there = [each for each in made.instances if each.host.lower() == one.host.lower()]
         assert one.instance in {each.key for each in there if is_promised(made, each)}
         classes = {item.change_class for item in one.items}
@@ -229,7 +251,7 @@ def test_what_starts_breaks_no_promise_to_anybody_on_its_host(made):
                 assert not [item for item in one.items if item.component == "intrexx"]
 
 
-@examples(200)
+@examples(100)
 @given(evenings())
 def test_what_starts_keeps_the_limits_together_with_what_is_under_way(made):
     going = [*under_way(made), *(by_key(made)[key] for key in made.decide().start)]
@@ -242,7 +264,7 @@ def test_what_starts_keeps_the_limits_together_with_what_is_under_way(made):
         assert len([each for each in going if each.customer == one.customer]) <= made.terms.per_customer
 
 
-@examples(200)
+@examples(100)
 @given(evenings())
 def test_a_wave_starts_when_the_lower_ones_are_over_and_have_soaked_and_the_brakes_are_off(made):
     soak = timedelta(minutes=made.terms.wave_soak_minutes)
@@ -306,7 +328,8 @@ def test_once_the_cut_off_has_passed_it_has_passed_for_good_and_more_work_is_cut
     terms = RunTerms()
     early, late = (START + timedelta(minutes=each) for each in sorted((first, second)))
     short, long = sorted((less, more))
-    for begun in ({}, {"state": RunState.RUNNING, "started_at": NOW + timedelta(minutes=began)}):
+    working: dict[str, Any] = {"state": RunState.RUNNING, "started_at": NOW + timedelta(minutes=began)}
+    for begun in ({}, working):
         one = run("a-prod", expected_seconds=short, **begun)
         if utc(late) <= latest_start(terms, one, now=late):
             assert utc(early) <= latest_start(terms, one, now=early)

@@ -261,6 +261,8 @@ def test_an_instance_is_pinned_only_to_a_version_there_is_and_never_taken_back(h
         pin(home, "12.0.4", until=NOW + DAY, now=NOW + 2 * DAY)
     with pytest.raises(UnknownName, match="did you mean birch-prod"):
         pin(home, "12.0.4", key="birch-prd")
+    with pytest.raises(ChangeRefused, match="a freeze of the class os"):
+        pin(home, "12.0.4", component="linux")
 
 
 def test_pins_come_by_file_as_well_and_are_written_down(home):

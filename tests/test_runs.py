@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from datetime import timedelta
+from typing import Any
 
 import pytest
 
@@ -218,8 +219,12 @@ def test_what_goes_in_when_and_for_how_long_is_said():
 
 def test_each_attempt_is_told_step_by_step_and_shows_the_output_of_what_did_not_end_well():
     key = run("acme-prod").key
-    failed = {"state": StepState.FAILED, "exit_code": 100, "tail": "".join(f"line {n}\n" for n in range(9))}
-    going = {"state": StepState.STARTED, "started_at": NOW - MINUTE, "tries": 2, "part": "apt"}
+    failed: dict[str, Any] = {
+        "state": StepState.FAILED,
+        "exit_code": 100,
+        "tail": "".join(f"line {n}\n" for n in range(9)),
+    }
+    going: dict[str, Any] = {"state": StepState.STARTED, "started_at": NOW - MINUTE, "tries": 2, "part": "apt"}
     steps = (
         RunStep(run=key, attempt=2, number=1, name="upgrade", phase="apply", **going),
         RunStep(run=key, attempt=1, number=2, name="upgrade", phase="apply", **failed),

@@ -106,11 +106,12 @@ NOT_TRIED = {
 WRITING = (
     *("freeze add", "window announce", "window move", "window cancel", "outage open", "outage close"),
     *("release add", "release pin", "release withdraw", "defer grant", "track switch", "consent add"),
+    "pause",
 )
 LISTINGS = (
     *(["freeze", "list", "--all"], ["window", "list", "--all"], ["outage", "list", "--all"], ["notice", "list"]),
     *(["release", "list"], ["release", "pins"], ["defer", "list", "--all"], ["track", "list"]),
-    ["consent", "list", "--all"],
+    *(["consent", "list", "--all"], ["pause", "list", "--all"]),
 )
 OWN = """
 [[customer]]

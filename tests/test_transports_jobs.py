@@ -1,4 +1,4 @@
-"""A job is started at most once and ends by itself, whatever dies around it: seen on this machine, with real processes."""
+"""A job is started at most once and ends by itself, whatever dies around it: real processes on this machine."""
 
 import asyncio
 import json
@@ -9,6 +9,7 @@ import stat
 import subprocess
 import sys
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -18,7 +19,7 @@ from maintsched.executors.port import Command, Job, JobState, Link
 from maintsched.executors.transports import programs
 from maintsched.executors.transports.jobs import BOOT_ID
 from maintsched.executors.transports.local import Local
-from tests.sshd import stat_of, wait
+from tests.sshd import gone, wait
 
 ABSENT = Job(state=JobState.ABSENT)
 BOOT = "3e1b5c1e-0000-4000-8000-000000000000"
@@ -51,7 +52,7 @@ def ended(link: Link, job: str = "job") -> Job:
 
 def leader(tmp_path: Path, job: str = "job") -> int:
     """The process that watches over a job."""
-    return int(os.readlink(tmp_path / "jobs" / job / "begun").split()[0])
+    return int(str((tmp_path / "jobs" / job / "begun").readlink()).split()[0])
 
 
 def printed(link: Link, job: str = "job") -> str:
@@ -98,7 +99,7 @@ def test_a_job_that_was_forbidden_while_its_starter_was_on_its_way_does_not_begi
 def test_between_starting_and_forbidding_at_once_one_wins_and_the_other_is_told_so(link, tmp_path):
     async def both(job: str) -> tuple[bool, bool]:
         command = Command(argv=("touch", str(tmp_path / f"ran-{job}")))
-        return tuple(await asyncio.gather(link.start(job, command), link.forbid(job)))  # type: ignore[return-value]
+        return tuple(await asyncio.gather(link.start(job, command), link.forbid(job)))
 
     for number in range(15):
         job = f"job-{number}"
@@ -185,7 +186,7 @@ def test_a_job_whose_watcher_was_killed_runs_until_its_command_has_ended(link, t
     stopped.append(command)
     watcher = leader(tmp_path)
     os.kill(watcher, signal.SIGKILL)
-    wait(lambda: stat_of(watcher)[1:2] in ([], ["Z"]), lambda: "the watcher lives")
+    wait(lambda: gone(watcher), lambda: "the watcher lives")
     assert look(link).state is JobState.RUNNING
     os.kill(command, signal.SIGKILL)
     assert ended(link).state is JobState.VANISHED
@@ -327,7 +328,7 @@ def test_a_folder_of_jobs_that_belongs_to_somebody_else_is_refused(link, tmp_pat
 def test_a_folder_of_jobs_that_cannot_be_made_is_said(tmp_path):
     (tmp_path / "file").touch()
     link = asyncio.run(Local({"jobs": str(tmp_path / "file" / "jobs")}, tmp_path).open("localhost"))
-    with pytest.raises(Unreachable, match="cannot keep jobs: .*cannot be made"):
+    with pytest.raises(Unreachable, match=r"cannot keep jobs: .*cannot be made"):
         start(link, "true")
 
 
@@ -358,8 +359,7 @@ def test_out_of_time_a_looking_command_is_ended_with_what_it_started_and_a_job_i
     with pytest.raises(Unreachable, match="did not end within 1 s"):
         asyncio.run(link.run(Command(argv=("sh", "-c", script)), timeout_seconds=1))
     for name in ("child", "parent"):
-        pid = int((tmp_path / name).read_text())
-        wait(lambda pid=pid: stat_of(pid)[1:2] in ([], ["Z"]), lambda name=name: f"the {name} lives")
+        wait(partial(gone, int((tmp_path / name).read_text())), lambda: "something lives that was to be ended")
     assert look(link).state is JobState.RUNNING
     (tmp_path / "released").touch()
     assert ended(link).exit_code == 0

@@ -1,6 +1,9 @@
 """What a configuration may name is in one table, or comes by an entry point of a package; packages replace nothing."""
 
+import re
 import sys
+import tomllib
+from dataclasses import fields
 from pathlib import Path
 
 import pytest
@@ -9,6 +12,8 @@ import maintsched
 from maintsched.errors import ExecutionError, UnknownName
 from maintsched.executors import registry
 from maintsched.executors.registry import BUILT_IN, Kind, executor_class, installed, problems, transport_class
+from maintsched.executors.transports.settings import LocalSettings, SshSettings
+from maintsched.intake.config import ExecutorConfig
 
 EXECUTOR = """
 class Pacman:
@@ -87,7 +92,7 @@ def test_a_name_that_nothing_has_is_refused_with_those_that_there_are():
     with pytest.raises(UnknownName, match="did you mean zypper") as caught:
         executor_class("zyper")
     assert set(caught.value.known) >= set(BUILT_IN[Kind.EXECUTOR])
-    with pytest.raises(UnknownName, match="fake, local, ssh"):
+    with pytest.raises(UnknownName, match="controller, fake, local, ssh"):
         transport_class("telnet")
 
 
@@ -147,3 +152,29 @@ def test_looking_for_what_is_built_in_imports_no_package(install):
     install("[maintsched.transports]\nlocal = acme_plugin:Local\n", code="raise SystemExit")
     assert transport_class("local").name == "local"
     installed()
+
+
+# --- the pages --------------------------------------------------------------------------------------------------------
+
+DOCS = Path(__file__).parent.parent / "docs"
+
+
+@pytest.mark.parametrize("kind", [LocalSettings, SshSettings], ids=["local", "ssh"])
+def test_each_setting_stands_in_the_reference_with_its_default(kind):
+    text = (DOCS / "reference" / "transports.md").read_text()
+    section = text.partition(f"\n## {kind.__name__.removesuffix('Settings').lower()}\n")[2].partition("\n## ")[0]
+    rows = dict(re.findall(r"^\| `(\w+)` \| (.*?) \|", section, flags=re.MULTILINE))
+    assert list(rows) == sorted(rows, key=[each.name for each in fields(kind)].index)
+    assert set(rows) == {each.name for each in fields(kind)}
+    for each in fields(kind):
+        if isinstance(each.default, int):
+            assert rows[each.name] == str(each.default).lower()
+
+
+def test_the_configuration_of_the_page_on_ssh_can_be_used(tmp_path):
+    blocks = re.findall(
+        r"^```toml\n(.*?)^```", (DOCS / "how-to" / "reach-hosts-by-ssh.md").read_text(), re.MULTILINE | re.DOTALL
+    )
+    table = tomllib.loads("\n".join(blocks))["executor"]["portal"]
+    config = ExecutorConfig(**table)
+    assert transport_class(config.transport)(config.settings["ssh"], tmp_path).name == "ssh"

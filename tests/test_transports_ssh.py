@@ -1,4 +1,4 @@
-"""By ssh only the host that was pinned is worked on, with our key alone, and nothing that dies on the way kills a job."""
+"""By ssh only a host that was pinned is worked on, with our key alone, and whoever dies on the way kills no job."""
 
 import asyncio
 import json
@@ -9,14 +9,16 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 
 import pytest
 
+import bench.ssh
 from maintsched.errors import HostKeyRefused, InvalidValue, Unreachable
 from maintsched.executors.port import Command, Job, JobState, Link, Output
 from maintsched.executors.transports.ssh import Ssh
-from tests.sshd import HOST, Sshd, free_port, make_key, sshd, started, stat_of, wait
+from tests.sshd import HOST, Sshd, free_port, gone, make_key, sshd, started, wait
 from tests.test_transports_jobs import CLIENT
 
 __all__ = ["sshd"]
@@ -159,6 +161,14 @@ def test_a_key_that_the_host_does_not_know_gets_nowhere(sshd, tmp_path):
         asyncio.run(Ssh(sshd.settings(identity="wrong"), tmp_path).open(HOST))
 
 
+def test_a_key_that_may_run_commands_and_nothing_else_will_do(tmp_path):
+    """As the page on ssh has it put into authorized_keys."""
+    with started() as server:
+        keys = server.folder / "authorized_keys"
+        keys.write_text(f'restrict,from="{HOST}" {keys.read_text()}')
+        assert run(Ssh(server.settings(), tmp_path), "echo", "here").stdout == "here\n"
+
+
 @pytest.fixture
 def agent(sshd: Sshd, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """A real agent that holds the key which the host lets in."""
@@ -201,6 +211,25 @@ def test_an_agent_that_is_not_there_is_said(sshd, tmp_path, monkeypatch):
     monkeypatch.setenv("SSH_AUTH_SOCK", str(tmp_path / "nobody"))
     with pytest.raises(Unreachable, match="agent cannot be asked"):
         asyncio.run(Ssh(sshd.settings(agent=True), tmp_path).open(HOST))
+
+
+@pytest.mark.parametrize("reply", [b"", b"\0\0\0\5\x0c\0\0\0\0", b"\0\0\0\1\5"], ids=["silent", "empty", "refusing"])
+def test_an_agent_without_a_key_for_us_is_said(sshd, tmp_path, monkeypatch, reply):
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read(5)
+        writer.write(reply)
+        writer.close()
+        await writer.wait_closed()
+
+    async def story() -> None:
+        settings = {name: value for name, value in sshd.settings(agent=True).items() if name != "identity"}
+        server = await asyncio.start_unix_server(answer, tmp_path / "agent")
+        monkeypatch.setenv("SSH_AUTH_SOCK", str(tmp_path / "agent"))
+        with pytest.raises(Unreachable, match=r"the agent has none|the agent does not answer"):
+            await Ssh(settings, tmp_path).open(HOST)
+        server.close()
+
+    asyncio.run(story())
 
 
 @pytest.mark.usefixtures("agent")
@@ -261,6 +290,7 @@ def test_files_that_cannot_be_read_are_refused(sshd, tmp_path):
         {"port": "22"},
         {"user": ""},
         {"user": "a\nb"},
+        {"user": "-oProxyCommand=x"},
         {"identity": None},
         {"addresses": {"-x": "127.0.0.1"}},
         {"addresses": {"a.example": "-oProxyCommand=x"}},
@@ -319,6 +349,22 @@ def test_a_host_that_stops_answering_is_unreachable_and_its_job_goes_on(tmp_path
         asyncio.run(story())
 
 
+def test_a_host_that_does_not_say_what_became_of_a_job_is_unreachable_in_time(tmp_path):
+    with started() as server:
+
+        async def story() -> None:
+            link = await Ssh(server.settings(answer_timeout_seconds=1), tmp_path).open(HOST)
+            for pid in server.connections():
+                os.kill(pid, signal.SIGSTOP)
+            with pytest.raises(Unreachable, match="did not answer within 1 s"):
+                await link.look("job")
+            server.cut()
+            assert (await link.look("job")).state is JobState.ABSENT
+            await link.close()
+
+        asyncio.run(story())
+
+
 # --- connections that are cut, clients that are killed ----------------------------------------------------------------
 
 
@@ -335,14 +381,15 @@ def test_a_job_goes_on_when_its_connection_is_cut_and_its_end_is_read_over_anoth
 
 def test_a_command_whose_connection_is_cut_is_not_known_to_have_ended(sshd, link, tmp_path):
     async def story() -> None:
-        script = f"touch {tmp_path}/begun; sleep 3600"
+        script = f"touch {tmp_path}/begun; while [ ! -e {tmp_path}/released ]; do sleep 0.05; done"
         running = asyncio.create_task(link.run(Command(argv=("sh", "-c", script)), timeout_seconds=60))
         while not (tmp_path / "begun").exists():
             await asyncio.sleep(0.01)
         for pid in sshd.connections():
             os.kill(pid, signal.SIGKILL)
-        with pytest.raises(Unreachable, match="cut|lost|closed|reset"):
+        with pytest.raises(Unreachable, match=r"cut|lost|closed|reset"):
             await running
+        (tmp_path / "released").touch()  # nobody is left who could end it
         assert (await link.run(Command(argv=("echo", "again")), timeout_seconds=60)).stdout == "again\n"
 
     link.told(story())
@@ -401,8 +448,7 @@ def test_out_of_time_a_looking_command_is_ended_with_what_it_started_and_a_job_i
     with pytest.raises(Unreachable, match="sh did not end within 1 s"):
         link.told(link.run(Command(argv=("sh", "-c", script)), timeout_seconds=1))
     for name in ("child", "parent"):
-        pid = int((tmp_path / name).read_text())
-        wait(lambda pid=pid: stat_of(pid)[1:2] in ([], ["Z"]), lambda name=name: f"the {name} lives")
+        wait(partial(gone, int((tmp_path / name).read_text())), lambda: "something lives that was to be ended")
     found = link.told(link.look("job"))
     assert found.state is JobState.RUNNING
     os.kill(int(found.tail), signal.SIGKILL)
@@ -445,6 +491,34 @@ def test_a_shell_that_prints_something_of_its_own_is_refused_and_not_misread(tmp
         asyncio.run(story())
 
 
+@pytest.mark.parametrize(
+    "noise", ["echo psst >&2", "head -c 100000 /dev/zero | tr '\\0' x >&2"], ids=["little", "much"]
+)
+def test_what_a_shell_says_of_its_own_on_stderr_hinders_nobody(tmp_path, noise):
+    with started() as server:
+        (server.folder / "home" / ".bashrc").write_text(f"{noise}\n")
+
+        async def story() -> None:
+            link = await Ssh(server.settings(), tmp_path).open(HOST)
+            output = await link.run(Command(argv=("echo", "out")), timeout_seconds=60)
+            assert output.stdout == "out\n"
+            assert await link.start("job", Command(argv=("true",)))
+            with pytest.raises(Unreachable, match="did not end"):
+                await link.run(Command(argv=("sleep", "20")), timeout_seconds=0.3)
+            await link.close()
+
+        asyncio.run(story())
+
+
+def test_a_process_group_that_would_mean_everybody_is_none():
+    from maintsched.executors.transports.connection import _GROUP
+
+    assert not _GROUP.search(b"maintsched-group 1\n")
+    assert not _GROUP.search(b"maintsched-group 0\n")
+    assert not _GROUP.search(b"maintsched-group -1\n")
+    assert _GROUP.search(b"noise\nmaintsched-group 12\n")
+
+
 def test_jobs_are_kept_in_the_home_of_the_user_on_the_host_unless_it_is_said(sshd, tmp_path):
     settings = {name: value for name, value in sshd.settings().items() if name != "jobs"}
 
@@ -485,6 +559,15 @@ def test_a_key_that_is_pinned_for_the_address_alone_is_not_pinned_for_the_host(s
     transport = Ssh(sshd.settings(addresses={"web.acme.example": HOST}), tmp_path)
     with pytest.raises(HostKeyRefused, match="none is pinned"):
         asyncio.run(transport.open("web.acme.example"))
+
+
+def test_both_sides_of_the_benchmark_do_the_same_on_as_many_hosts(capsys):
+    found: list[str] = []
+    for comparison in bench.ssh.comparisons(quick=True):
+        found += comparison.differences()
+        assert len(comparison.ours.answer()) == 6  # type: ignore[arg-type]  # a list of what the hosts said
+    assert found == []
+    assert capsys.readouterr().out == ""
 
 
 def ended(link: Link, job: str) -> Job:

@@ -68,8 +68,8 @@ def grant(
 
     \b
     Examples:
-      maintsched defer acme-prod 12.1.0 --until 2027-04-01 --by eva
       maintsched defer grant acme-prod acme-test 12.1.0 --until "in 3 months"
+      maintsched defer acme-prod 12.1.0 --until 2027-04-01 --by eva
     """
     from maintsched.store import open_store
     from maintsched.worker.deferrals import grant as granted

@@ -1,5 +1,6 @@
 """`maintsched demo`: the whole story in a minute, with a real database and a real mail server on this machine."""
 
+import json
 import shlex
 import socket
 import sys
@@ -17,7 +18,16 @@ from maintsched.contract import Contract
 from maintsched.errors import FileError
 
 FOLDER = "maintsched-demo"
-WRITTEN = ("mail/[0-9]*.eml", "*.html", "fleet.toml", "heartbeat.json", "maintsched.db*", "maintsched.toml")
+WRITTEN = (
+    "mail/[0-9]*.eml",
+    "jobs/*/*",
+    "jobs/done-*",
+    "*.html",
+    "fleet.toml",
+    "heartbeat.json",
+    "maintsched.db*",
+    "maintsched.toml",
+)
 """What a demo leaves; the configuration, by which it is known again, goes last."""
 CONFIG = """\
 # Written by `maintsched demo`. `maintsched init` writes one that explains every key.
@@ -41,14 +51,33 @@ contact = "support@hosting.example"
 
 [worker]
 heartbeat_file = "heartbeat.json"
+
+[runs]
+at_once = 20
+per_customer = 4
+patience_seconds = 30
+
+[executor.apt]                         # every host of the sample fleet is this machine, and nothing is changed on it
+transport = "local"
+parts = {{ linux = "fake", intrexx = "fake" }}
+reboot = []
+
+[executor.apt.settings.local]
+hosts = [{hosts}]
+jobs = "{jobs}"
+
+[executor.apt.settings.fake]           # pretends: it runs `true`, and remembers what it "installed"
+backup = true
+mark = "{jobs}/done-"
 """
+HOSTS = 17
 
 
 @click.command()
 @click.argument("folder", metavar="DIR", default=FOLDER)
 @now_option
 def demo(folder: str, now: str | None) -> None:
-    """Play three months of a sample fleet in seconds: plan, announce, move, cancel, tell, prove.
+    """Play three months of a sample fleet in seconds: plan, announce, move, cancel, tell, update, prove.
 
     Leaves DIR/mail/*.eml, DIR/plan.html, DIR/evidence.html, and a configuration and a database to go on with. DIR must
     be new, or the folder of an earlier demo.
@@ -63,7 +92,7 @@ def demo(folder: str, now: str | None) -> None:
     start = _beginning(contract, present(contract, now))
     home = _fresh(Path(folder))
     with _sink(home / "mail") as port:
-        _write(home / "maintsched.toml", CONFIG.format(port=port))
+        _write(home / "maintsched.toml", _config(home, port))
         _write(home / "fleet.toml", resources.files("maintsched.cli.samples").joinpath("demo.toml").read_text("utf-8"))
         _make_database(home, start)
         _Story(home, contract, start).tell()
@@ -72,6 +101,13 @@ def demo(folder: str, now: str | None) -> None:
     for name in ("mail/", "plan.html", "evidence.html", "maintsched.toml", "maintsched.db"):
         click.echo(f"  {home / name}")
     click.echo(f"Go on with: MAINTSCHED_CONFIG={shlex.quote(str(home / 'maintsched.toml'))} maintsched window list")
+
+
+def _config(home: Path, port: int) -> str:
+    """Return the configuration of the demo. A name in it is written as TOML does, whatever the folder is called."""
+    hosts = ", ".join(f'"host-{number:02}.hosting.example"' for number in range(1, HOSTS + 1))
+    jobs = json.dumps(str(home.resolve() / "jobs"), ensure_ascii=False)[1:-1]
+    return CONFIG.format(port=port, hosts=hosts, jobs=jobs)
 
 
 def _next_reminder(contract: Contract, at: datetime) -> tuple[str, datetime]:
@@ -123,7 +159,10 @@ class _Story:
         self._say("The worker makes a pass: mails go out over SMTP, each acceptance is evidence")
         self._run("worker", "--once")
         self._changes(disk)
-        self._reminder_and_proof(disk)
+        self._larger_update()
+        window = self._reminder()
+        self._work(window)
+        self._proof(disk)
 
     def _changes(self, disk: datetime) -> None:
         """Move one window, cancel another, announce an emergency."""
@@ -146,8 +185,18 @@ class _Story:
         )
         self._run("worker", "--once")
 
-    def _reminder_and_proof(self, disk: datetime) -> None:
-        """Let the worker remind of the next monthly window, and look at the evidence."""
+    def _larger_update(self) -> None:
+        """Enter a larger release; one customer gets it later."""
+        self._say("A larger release comes out; a customer would rather have it later, which the contract allows once")
+        self._run("release", "add", "12.1.0", "--class", "major", "--changes", "new search", "--estimate", "45min")
+        until = self._at + timedelta(days=120)
+        self._run("defer", "birch-prod", "12.1.0", "--until", f"{until:%Y-%m-%d}")
+        self._say("Later than half a year is refused, with the limit")
+        beyond = self._at + timedelta(days=400)
+        self._run("defer", "cedar-prod", "12.1.0", "--until", f"{beyond:%Y-%m-%d}", refused=True)
+
+    def _reminder(self) -> str:
+        """Let the worker remind of the next monthly window; return its id."""
         self._say("The monthly reminder goes out by itself when its time has come, at least 7 days ahead")
         window, goes_out = _next_reminder(self._contract, self._at)
         self._at = goes_out + timedelta(minutes=1)
@@ -156,6 +205,26 @@ class _Story:
         self._run("window", "list")
         self._say("Why is that window when it is, and until when had it to be told?")
         self._run("explain", window)
+        return window
+
+    def _work(self, window: str) -> None:
+        """Let the worker do its work in the window: dev, then test, then prod, where the notice is proved."""
+        from maintsched.windows import schedule
+
+        opens = schedule(self._contract).window(window)
+        assert opens is not None  # noqa: S101 - the reminder was of it
+        run = f"run/{window.replace('/', ':')}/birch-prod"
+        self._say("The day before: why may no work begin yet?")
+        self._at = opens.start - timedelta(days=1)
+        self._run("run", "show", run)
+        self._say("The window opens: updates run where the notice is proved, wave after wave (here they only pretend)")
+        self._at = opens.start + timedelta(minutes=1)
+        self._run("worker", "--once")
+        self._run("run", "list", "--window", window, "--instance", "birch-prod")
+        self._run("run", "show", run)
+
+    def _proof(self, disk: datetime) -> None:
+        """Look at the evidence."""
         self._say("The proof: who was told what, when, by which server's word; and that nobody changed it since")
         month = f"{disk:%Y-%m}"
         self._run("evidence", "export", "birch-prod", "--month", month, into="evidence.html")

@@ -88,6 +88,9 @@ class AnsibleSettings:
         for name in _PATHS:
             if getattr(self, name) is not None:
                 require_absolute(name, getattr(self, name))
+        if '"' in (self.known_hosts or ""):
+            expected = "a path without quotes: ssh could not read it"
+            raise InvalidValue("known_hosts", expected=expected, found=self.known_hosts, field="known_hosts")
         require_words("limit", (self.limit,), TARGET_PLACES)
         require_words("tags", (*self.tags, *self.skip_tags), ())
         for name in ("expected_seconds", "look_seconds"):
@@ -142,13 +145,15 @@ class Ansible:
         if not orders:
             return UpdatePlan()
         data = {"orders": [_order(order) for order in orders]}
-        notes = () if self.settings.rollback_playbook else ("there is no way back: rollback_playbook is not set",)
+        back = self.settings.rollback_playbook
+        notes: tuple[str, ...] = () if back else ("there is no way back: rollback_playbook is not set",)
         if self.settings.check:
             result = await self._look(target, link, self.settings.playbook, data, check=True)
             failures = _failures(result)
             if failures:
                 raise ExecutionError(f"host {target.host}: {'; '.join(failures)}; nothing was changed")
             items = _items(result)
+            notes += (f"{result['more']} more tasks would change something",) if result["more"] else ()
         else:
             items = tuple(
                 Item(name=order.component, before=order.installed, after=order.release or PLAYED) for order in orders

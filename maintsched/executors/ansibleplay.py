@@ -26,7 +26,8 @@ from maintsched.errors import printable
 RESULT = "MAINTSCHED-RESULT "
 FAILED, FAILED_CLEAN = 1, 10
 ASKED = {"postpone": 69, "again": 75}
-TASKS_MAX, TEXT_MAX = 1000, 500
+TASKS_MAX, TEXT_MAX = 400, 500
+"""Tasks of a kind, and characters of a text, that a result holds: it has to be read as a whole."""
 CHECKED = ("ansible_host_key_checking", "ansible_ssh_host_key_checking", "ansible_paramiko_host_key_checking")
 """Variables by which an inventory could switch the check off."""
 LEFT_OUT = "left-out"
@@ -62,6 +63,8 @@ class Record:
     """Tasks that a check leaves out, because it cannot say what they would do."""
     failed: list[dict[str, str]] = field(default_factory=list)
     unreachable: list[str] = field(default_factory=list)
+    more: int = 0
+    """Tasks that the lists above have no room for."""
     done: int = 0
     """Tasks that ran on a host, well or not."""
     custom: dict[str, Any] = field(default_factory=dict)
@@ -96,6 +99,8 @@ class Record:
         say(f"{what}: {task['task']}" + (f": {task['message']}" if "message" in task else ""))
         if len(tasks) < TASKS_MAX:
             tasks.append(task)
+        else:
+            self.more += 1
 
 
 def say(line: str) -> None:
@@ -112,8 +117,9 @@ def ssh_arguments(known_hosts: str | None) -> str:
     """Return the first options of ssh: of an option that is given twice, ssh takes the first."""
     options = ["-o", "StrictHostKeyChecking=yes", "-o", "BatchMode=yes"]
     if known_hosts:
-        options += ["-o", f"UserKnownHostsFile={known_hosts}", "-o", "GlobalKnownHostsFile=/dev/null"]
-    return shlex.join([*options, "-o", "ControlMaster=auto", "-o", "ControlPersist=30s"])
+        named = known_hosts.replace("%", "%%")
+        options += ["-o", f'UserKnownHostsFile="{named}"', "-o", "GlobalKnownHostsFile=/dev/null"]
+    return shlex.join([*options, "-o", "ControlMaster=auto", "-o", "ControlPersist=15s"])
 
 
 def environment(order: dict[str, Any], folder: Path) -> dict[str, str]:
@@ -124,6 +130,7 @@ def environment(order: dict[str, Any], folder: Path) -> dict[str, str]:
         "ANSIBLE_SSH_HOST_KEY_CHECKING": "True",
         "ANSIBLE_PARAMIKO_HOST_KEY_CHECKING": "True",
         "ANSIBLE_SSH_ARGS": ssh_arguments(order.get("known_hosts")),
+        "ANSIBLE_SSH_CONTROL_PATH_DIR": str(folder / "ssh"),  # a play trusts no connection that another one opened
         "ANSIBLE_CALLBACK_PLUGINS": str(folder / "callbacks"),
         "ANSIBLE_CALLBACKS_ENABLED": CALLBACK,
         "MAINTSCHED_LEFT_OUT": str(folder / LEFT_OUT),
@@ -205,6 +212,7 @@ def main() -> int:
         "unforeseen": record.unforeseen,
         "failed": record.failed,
         "unreachable": record.unreachable,
+        "more": record.more,
         "hosts": sorted(record.hosts),
         "custom": record.custom,
     }

@@ -93,6 +93,21 @@ def last_words(text: str) -> str:
     return printable(lines[-1][-SHOWN:]) if lines else "it said nothing"
 
 
+def command_of(
+    words: Words,
+    environment: Mapping[str, str],
+    sudo: Words = (),
+    *,
+    folder: str | None = None,
+) -> Command:
+    """Return a command; behind `sudo`, which keeps neither environment nor folder, both go with it as words."""
+    if not sudo:
+        return Command(argv=words, environment=environment, folder=folder)
+    where = ("-C", folder) if folder else ()
+    variables = (f"{name}={value}" for name, value in environment.items())
+    return Command(argv=(*sudo, "env", *where, *variables, *words))
+
+
 @dataclass(slots=True, kw_only=True)
 class Look:
     """A look at a host: runs commands that only look, and collects what is wrong."""
@@ -101,11 +116,13 @@ class Look:
     seconds: int
     """How long each command may take."""
     environment: Mapping[str, str] = field(default_factory=dict)
+    sudo: Words = ()
+    """What makes a command the superuser's; empty: it runs as who we are."""
     problems: list[str] = field(default_factory=list)
 
-    async def read(self, what: str, words: Words, *, stdin: bytes = b"") -> str | None:
+    async def read(self, what: str, words: Words) -> str | None:
         """Return what a command prints; None where it fails, which becomes a problem that begins with `what`."""
-        command = Command(argv=words, environment=self.environment, stdin=stdin)
+        command = command_of(words, self.environment, self.sudo)
         output = await self.link.run(command, timeout_seconds=self.seconds)
         if output.ok:
             return output.stdout
@@ -115,5 +132,5 @@ class Look:
 
     async def succeeds(self, words: Words) -> bool:
         """Say whether a command ends with 0."""
-        command = Command(argv=words, environment=self.environment)
+        command = command_of(words, self.environment, self.sudo)
         return (await self.link.run(command, timeout_seconds=self.seconds)).ok

@@ -56,7 +56,7 @@ class Intrexx:
 
     async def probe(self, target: Target, link: Link) -> Finding:
         """Look at versions, health, free space and the age of the backup."""
-        look, premises = self._look(link), self._premises(target)
+        look, premises = self._look(target, link), self._premises(target)
         seen = await _see(look, premises)
         await _ask(look, premises, seen, "before the work: mend it first, or what went wrong would not be known")
         for path in fill(self.settings.disk_paths, premises.values()):
@@ -73,7 +73,7 @@ class Intrexx:
         if not orders:
             return UpdatePlan()
         wanted = _wanted(target, orders, self.settings)
-        look, premises = self._look(link), self._premises(target)
+        look, premises = self._look(target, link), self._premises(target)
         seen = await _see(look, premises)
         _stop_at(look, target)
         for part, found in seen.versions.items():
@@ -96,7 +96,7 @@ class Intrexx:
 
     async def verify(self, target: Target, link: Link, plan: UpdatePlan) -> Verdict:
         """Compare versions with the plan, ask the portals how they are, and read what their logs have got since."""
-        look, premises = self._look(link), self._premises(target)
+        look, premises = self._look(target, link), self._premises(target)
         seen = await _see(look, premises)
         wanted = {item.name: Version.parse(item.after or "") for item in plan.items}
         before = {part: Version.parse(text) for part, text in plan.data.get("versions", {}).items()}
@@ -157,8 +157,9 @@ class Intrexx:
     def _premises(self, target: Target) -> Premises:
         return Premises(settings=self.settings, target=target)
 
-    def _look(self, link: Link) -> Look:
-        return Look(link=link, seconds=self.settings.look_seconds, environment=self.settings.environment)
+    def _look(self, target: Target, link: Link) -> Look:
+        environment = self._premises(target).environment()
+        return Look(link=link, seconds=self.settings.look_seconds, environment=environment, sudo=self.settings.sudo)
 
 
 # --- what is asked for ------------------------------------------------------------------------------------------------

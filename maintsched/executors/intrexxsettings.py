@@ -170,6 +170,8 @@ class IntrexxSettings:
     """Prints when the last backup was taken: seconds since 1970, or ISO 8601. Empty: not known."""
 
     # --- the rest
+    sudo: Words = ()
+    """What makes a command the superuser's, such as `["sudo", "-n"]`; empty: it is run as who we are."""
     disk_paths: tuple[str, ...] = ("{home}", "{backups}")
     disk_free_mb: int = 2048
     """What has to be free on each of them."""
@@ -207,7 +209,7 @@ class IntrexxSettings:
     def _commands(self) -> Iterator[tuple[str, tuple[str, ...]]]:
         for name in _COMMANDS:
             yield name, getattr(self, name) or ()
-        for name in ("portals", "units", "logs", "disk_paths"):
+        for name in ("portals", "units", "logs", "disk_paths", "sudo"):
             yield name, getattr(self, name)
         for name in ("media", "ping_url"):
             yield name, (getattr(self, name),)

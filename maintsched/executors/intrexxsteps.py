@@ -4,9 +4,9 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from maintsched.executors.commands import PLACE, Words, fill, fill_word, step_name, target_values
+from maintsched.executors.commands import PLACE, Words, command_of, fill, fill_word, step_name, target_values
 from maintsched.executors.intrexxsettings import IntrexxSettings, Method
-from maintsched.executors.port import Command, Phase, Step, Target, UpdatePlan
+from maintsched.executors.port import Phase, Step, Target, UpdatePlan
 from maintsched.version import Version
 
 SERVER = "server"
@@ -162,7 +162,7 @@ class _Steps:
         yield Step(
             name=step_name(kind, number, about),
             phase=phase,
-            command=Command(argv=argv, environment=self.environment, folder=folder),
+            command=command_of(argv, self.environment, self.settings.sudo, folder=folder),
             idempotent=kind in self.settings.idempotent,
             answers=self.settings.answers_of(kind),
             expected_seconds=self.settings.expected_of(kind),

@@ -18,7 +18,7 @@ COMPONENTS: Mapping[str, Words] = {
     "proxy": ("nginx", "nginx-*", "libnginx-*", "haproxy", "apache2", "apache2-*", "httpd", "httpd-*"),
     "firewall": ("nftables", "libnftables*", "iptables", "iptables-*", "firewalld", "ufw"),
     "libreoffice": ("libreoffice", "libreoffice-*", "python3-uno", "ure"),
-    "database": ("postgresql", "postgresql-*", "libpq5"),
+    "database": ("postgresql-??", "postgresql-server", "postgresql", "postgresql-*", "libpq5"),
 }
 """The packages of each component; the first one that is installed tells its version."""
 AFTER: Mapping[str, tuple[Words, ...]] = dict.fromkeys(

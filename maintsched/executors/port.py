@@ -30,15 +30,20 @@ TAIL_MAX = 16 * 1024
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Command:
-    """One program with its arguments: never a line for a shell."""
+    """One program with its arguments: never a line for a shell.
+
+    Words and variables come to 64 KiB at most, in UTF-8 and without a NUL; `InvalidValue` where one is sent that cannot
+    be given to a program.
+    """
 
     argv: tuple[str, ...]
+    """The program, which begins with no `-` and holds no `=`, and its arguments, which may be anything."""
     environment: Mapping[str, str] = field(default_factory=dict, hash=False)
     """Added to the host's own. Everybody on the host may see it: no secrets."""
     stdin: bytes = field(default=b"", repr=False)
     """What the program reads; empty: nothing. Secrets go here, and nowhere else."""
     folder: str | None = None
-    """Where it is started; None: the folder the transport chooses."""
+    """Where it is started, an absolute path; None: the folder the transport chooses."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,6 +51,7 @@ class Output:
     """What became of a command that was waited for."""
 
     exit_code: int
+    """127: the program, or its folder, is not there; 126: it cannot be run; more than 128: a signal killed it."""
     stdout: str
     stderr: str = ""
     seconds: float = 0.0
@@ -61,8 +67,8 @@ class Output:
 class JobState(StrEnum):
     """What a host says of a job."""
 
-    ABSENT = "absent"  # it was never started there
-    RUNNING = "running"
+    ABSENT = "absent"  # it has not begun there: a start may be on its way until it is forbidden
+    RUNNING = "running"  # it, or what it has started, is there
     ENDED = "ended"  # its exit code is known
     VANISHED = "vanished"  # it was started and is gone without an exit code: killed, or the host went down
 
@@ -80,18 +86,27 @@ class Job:
 class Link(Protocol):
     """An open way to one host; several may be open at once.
 
-    Every method raises `Unreachable` where the host does not answer in time: then it is not known whether a command
-    took effect. A link that was cut opens itself anew with the next call.
+    Every method raises `Unreachable` where the host does not answer in time, or cannot keep jobs: then it is not known
+    whether a command took effect. A link that was cut opens itself anew with the next call, which raises
+    `HostKeyRefused` where the host is another one by then. `InvalidValue` is for commands and names of jobs that no
+    host could be given; names are keys. Several calls may be under way at once, all in one event loop.
     """
 
     host: str
 
     async def run(self, command: Command, *, timeout_seconds: float) -> Output:
-        """Run a short command that only looks, and wait for it. On a time-out it is ended, and `Unreachable` raised."""
+        """Run a short command that only looks, and wait for it.
+
+        On a time-out it is ended with its process group, and with nothing else, and `Unreachable` raised.
+        """
         ...
 
     async def start(self, job: str, command: Command) -> bool:
-        """Start a job, detached. False: a job of this name was started, or forbidden, before; nothing was done."""
+        """Start a job, detached: it leads a session of its own and goes on whatever becomes of us.
+
+        True: it has begun. False: a job of this name was started, or forbidden, before; nothing was done. After
+        `Unreachable` it may begin at any time, until `forbid` says that it never will.
+        """
         ...
 
     async def look(self, job: str) -> Job:
@@ -99,11 +114,14 @@ class Link(Protocol):
         ...
 
     async def forbid(self, job: str) -> bool:
-        """Make sure that a job which is absent is never started; False where it was started before."""
+        """Make sure that a job which is absent is never started, be its start on the way; False where it has begun."""
         ...
 
     async def forget(self, job: str) -> None:
-        """Remove what the host keeps of a job that has ended. Its name must not be used again."""
+        """Remove what the host keeps of a job that has ended or vanished. Its name must not be used again.
+
+        What is forbidden stays forbidden; `InvalidValue` for a job that runs.
+        """
         ...
 
     async def boot_id(self) -> str:

@@ -15,6 +15,7 @@ from maintsched.executors.commands import (
     TARGET_PLACES,
     Look,
     Words,
+    command_of,
     fill,
     fill_word,
     read_settings,
@@ -24,7 +25,6 @@ from maintsched.executors.commands import (
     target_values,
 )
 from maintsched.executors.port import (
-    Command,
     Finding,
     Item,
     Link,
@@ -81,6 +81,8 @@ class PostgresqlSettings:
     """Taken before; empty: that of the whole table counts."""
     rollback: Words = ()
     """Goes back to `{before}`, the version of the package from before; empty: there is no way back."""
+    sudo: Words = ()
+    """What makes a command the superuser's, such as `["sudo", "-n"]`; empty: it is run as who we are."""
     environment: Mapping[str, str] = field(default_factory=lambda: QUIET)
     expected_seconds: int = 120
     look_seconds: int = 120
@@ -103,7 +105,7 @@ class PostgresqlSettings:
 
 _COMMANDS = (
     *("units", "version", "healthy", "packages", "refresh", "available", "install"),
-    *("stop", "start", "restart", "backup", "rollback"),
+    *("stop", "start", "restart", "backup", "rollback", "sudo"),
 )
 
 
@@ -224,13 +226,14 @@ class PostgresqlMinor:
             yield Step(
                 name=step_name(kind, number, about),
                 phase=phase,
-                command=Command(argv=fill(words, values), environment=self.settings.environment),
+                command=command_of(fill(words, values), self.settings.environment, self.settings.sudo),
                 idempotent=kind in {"stop", "start", "restart", "backup"},
                 expected_seconds=self.settings.expected_seconds if kind == "install" else 60,
             )
 
     def _look(self, link: Link) -> Look:
-        return Look(link=link, seconds=self.settings.look_seconds, environment=self.settings.environment)
+        settings = self.settings
+        return Look(link=link, seconds=settings.look_seconds, environment=settings.environment, sudo=settings.sudo)
 
 
 # --- versions ---------------------------------------------------------------------------------------------------------

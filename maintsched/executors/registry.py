@@ -83,11 +83,10 @@ def transport_class(name: str) -> type[Transport]:
 
 def installed() -> list[Installed]:
     """Return what a configuration may name: executors, then transports, each in order of their names."""
-    from maintsched import __version__
-
+    own = str(import_module(__name__.partition(".")[0]).__version__)  # the package around us: it is there already
     return sorted(
         [
-            Installed(kind=kind, name=name, source=SOURCE, version=__version__)
+            Installed(kind=kind, name=name, source=SOURCE, version=own)
             for kind, table in BUILT_IN.items()
             for name in table
         ]

@@ -43,7 +43,6 @@ LOOKS = ("probe", "plan", "verify", "version")
 WORKS = ("backup", "stop", "apply", "start", "rollback")
 """Commands that change something: steps, each of the phase of that name."""
 CODES: Mapping[int, Answer] = {0: Answer.DONE, 69: Answer.POSTPONE, 75: Answer.AGAIN}
-ITEMS_MAX = 10_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -138,10 +137,7 @@ class Script:
             return UpdatePlan()
         ordered = [_order(order) for order in orders]
         if self.settings.plan:
-            output = await self._ask("plan", target, link, orders=ordered)
-            if not output.ok:
-                raise ExecutionError(f"host {target.host}: plan: {_said(output)}")
-            plan = _read_plan(target, output.stdout)
+            plan = _read_plan(target, await self._ask("plan", target, link, orders=ordered))
         else:
             plan = await self._ordered(target, link, orders)
         return UpdatePlan(
@@ -247,10 +243,8 @@ class Script:
         """Return the names of what `plan` says again, now that the work is over."""
         if not self.settings.plan or plan.empty:
             return set()
-        output = await self._ask("plan", target, link, orders=plan.data.get("orders", []))
-        if not output.ok:
-            raise ExecutionError(f"host {target.host}: plan: {_said(output)}")
-        return {item.name for item in _read_plan(target, output.stdout).items}
+        again = await self._ask("plan", target, link, orders=plan.data.get("orders", []))
+        return {item.name for item in _read_plan(target, again).items}
 
     async def _versions(self, target: Target, link: Link, problems: list[str]) -> dict[str, str]:
         """Return what is installed, by component; what cannot be read is added to the problems."""
@@ -319,15 +313,18 @@ def _same(found: str, wanted: str) -> bool:
         return found == wanted
 
 
-def _read_plan(target: Target, text: str) -> UpdatePlan:
-    """Return what a `plan` has printed. Raises `ExecutionError` for what is neither lines nor the JSON."""
+def _read_plan(target: Target, output: Output) -> UpdatePlan:
+    """Return what a `plan` has printed. Raises `ExecutionError` for what is neither lines nor the JSON, or no whole."""
+    if not output.ok:
+        raise ExecutionError(f"host {target.host}: plan: {_said(output)}")
+    if output.cut:
+        raise ExecutionError(f"host {target.host}: plan: it says more than can be read; let it say less")
+    text = output.stdout
     try:
         if text.lstrip()[:1] in {"{", "["}:
             plan = _json_plan(json.loads(text))
         else:
             plan = UpdatePlan(items=tuple(_line_item(line) for line in _lines(text)))
-        if len(plan.items) > ITEMS_MAX:
-            raise InvalidValue("plan", expected=f"up to {ITEMS_MAX} items", found=len(plan.items))
         names = [item.name for item in plan.items]
         if len(set(names)) < len(names):
             raise InvalidValue("plan", expected="each name once", found=", ".join(sorted(names)))

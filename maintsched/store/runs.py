@@ -85,14 +85,15 @@ def read_runs(
     windows: Collection[str] | None = None,
     states: Collection[str] | None = None,
     instance: str | None = None,
+    customer: str | None = None,
 ) -> list[KeptRun]:
     """Return runs, in the order of their windows and instances; whatever is None does not matter."""
     wanted: list[ColumnElement[bool]] = []
     for column, values in ((RUN.c.key, keys), (RUN.c.window, windows), (RUN.c.state, states)):
         if values is not None:
             wanted.append(column.in_(sorted(values)))
-    if instance is not None:
-        wanted.append(RUN.c.instance == instance)
+    wanted += [] if instance is None else [RUN.c.instance == instance]
+    wanted += [] if customer is None else [RUN.c.customer == customer]
     found = select(RUN).where(*wanted).order_by(RUN.c.starts_at, RUN.c.window, RUN.c.instance)
     return [_kept(row) for row in connection.execute(found).mappings()]
 
@@ -282,7 +283,8 @@ def host_locks(connection: Connection) -> dict[str, str]:
 def write_run(connection: Connection, kept: KeptRun, *, now: datetime) -> None:
     """Store a run as it now is; the arrow from its state before has to be one of those drawn.
 
-    A run that is over, or planned again, frees its host. The caller holds it, or it is held by nobody.
+    A run that is over, or planned again, frees its host; one that waits for an operator is held by nobody, and keeps
+    its host. The caller holds it, or nobody does.
     """
     run = kept.run
     before = connection.execute(select(RUN.c.state).where(RUN.c.key == run.key)).scalar_one()
@@ -290,11 +292,12 @@ def write_run(connection: Connection, kept: KeptRun, *, now: datetime) -> None:
         check_arrow(RunState(before), run.state)
     values = {name: value for name, value in _row(kept).items() if name != "key"}
     connection.execute(update(RUN).where(RUN.c.key == run.key).values(**values))
-    if run.over or run.state is RunState.PLANNED:
-        connection.execute(delete(HOST_LOCK).where(HOST_LOCK.c.run == run.key))
+    if run.over or run.state in (RunState.PLANNED, RunState.INTERRUPTED):
         free = {"owner": None, "lease_until": None}
         state = {"state": str(_ledger_state(run.state)), "changed_at": now}
         connection.execute(update(ACTION).where(ACTION.c.key == run.key).values(**free, **state))
+    if run.over or run.state is RunState.PLANNED:
+        connection.execute(delete(HOST_LOCK).where(HOST_LOCK.c.run == run.key))
 
 
 def _ledger_state(state: RunState) -> ActionState:

@@ -1,6 +1,6 @@
 """Announced windows in the database."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from datetime import datetime
 from typing import Any
 
@@ -18,9 +18,13 @@ from maintsched.windows import Window
 WINDOW = table_of(WindowRow)
 
 
-def read_announcements(connection: Connection, since: datetime | None = None) -> list[Announcement]:
-    """Return the windows that end after `since`, in the order of their starts."""
+def read_announcements(
+    connection: Connection, since: datetime | None = None, *, ids: Collection[str] | None = None
+) -> list[Announcement]:
+    """Return the windows that end after `since`, of all ids or of some, in the order of their starts."""
     wanted = select(WINDOW).order_by(WINDOW.c.starts_at, WINDOW.c.id)
+    if ids is not None:
+        wanted = wanted.where(WINDOW.c.id.in_(sorted(ids)))
     if since is not None:
         wanted = wanted.where(WINDOW.c.ends_at > since)
     return [announcement_from_row(row) for row in connection.execute(wanted).mappings()]

@@ -14,7 +14,6 @@
 
 The host has to be prepared so that the orders come to something. Its steps are really run there.
 """
-# ruff: noqa: S101 - a suite of tests asserts
 
 import asyncio
 import json

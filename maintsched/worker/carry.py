@@ -40,6 +40,7 @@ from maintsched.worker.grounds import closed_gates, ground_of
 from maintsched.worker.house import House
 from maintsched.worker.runevidence import TOLD, begun_event, ended_event, run_alert, run_event, silent_alert, step_event
 from maintsched.worker.runsteps import CHANGING, TOUCHING, UNTOUCHED, PartPlan, first_steps
+from maintsched.worker.worknotices import record_work
 
 
 class Going(StrEnum):
@@ -160,12 +161,16 @@ class Carrier:
         self.crew = crew_of(self.house.config, self.run.executor)
 
     async def _renew(self) -> None:
-        """Prolong the hold as long as the pass is at it."""
+        """Prolong the hold as long as the pass is at it: whenever a third of the lease has gone by."""
+        renewed_at = self.house.clock()
         while True:
-            await asyncio.sleep(self.lease.total_seconds() / 3)
+            await asyncio.sleep(self.house.config.runs.poll_seconds)
             now = self.house.clock()
-            with self.house.store.writing() as connection:
-                keep_hold(connection, self.key, owner=self.hands.owner, now=now, lease_until=utc(now) + self.lease)
+            if not timedelta() <= utc(now) - utc(renewed_at) < self.lease / 3:
+                renewed_at = now
+                lease_until = utc(now) + self.lease
+                with self.house.store.writing() as connection:
+                    keep_hold(connection, self.key, owner=self.hands.owner, now=now, lease_until=lease_until)
 
     def _let_go(self) -> None:
         with self.house.store.writing() as connection:
@@ -240,8 +245,9 @@ class Carrier:
         run = replace(self.run, state=state, why=why, gate=gate, ended_at=ended_at)
         self.save(connection, run, now, silent_since=None)
         append(connection, [ended_event(self.kept, now)])
+        record_work(connection, self.house.contract, {run.window}, now=now, customer=run.customer)
         if state in TOLD:
-            record_alerts(connection, self.house.contract, [run_alert(run, self.steps, now)], now)
+            record_alerts(connection, self.house.contract, [run_alert(run, self.steps)], now)
 
     def installed_now(self, connection: Connection, versions: dict[str, str]) -> None:
         """Note what was found to be installed, as far as it can be read as versions of components."""

@@ -58,7 +58,7 @@ class LocalDispatch:
         self._watcher = watcher
         self._taken: dict[str, Prepared] = {}
         self._marking = Marking()
-        self._groups = Groups(house.templates)
+        self._groups: Groups | None = None
         self._delivered = Delivered()
         self._lease = timedelta(seconds=house.config.worker.lease_seconds)
         self._renewed_at = house.clock()
@@ -102,6 +102,7 @@ class LocalDispatch:
                 )
             if not keys:
                 return
+            self._groups = self._groups or Groups(self._house.templates)  # only a pass that has a mail needs them
             batch = prepare(self._house, keys, now=now, groups=self._groups)
             self._taken.update((each.stored.key, each) for each in batch if each.composed is not None)
             for prepared in batch:

@@ -14,7 +14,7 @@ from maintsched.plan import PlanWindow, make_plan
 from maintsched.releases import wave_of
 from maintsched.runs import Run, RunItem, RunState, expected_seconds
 from maintsched.spans import Span
-from maintsched.store.runs import NOT_OVER, RUN, durations, enter_runs, read_runs, write_run
+from maintsched.store.runs import NOT_OVER, RUN, durations, enter_runs, read_runs, windows_since, write_run
 from maintsched.store.tables import FACTS_VERSION, read_meta, write_meta
 from maintsched.store.windows import WINDOW
 from maintsched.terms import WINDOW_MAX
@@ -25,6 +25,8 @@ from maintsched.worker.house import LOOKBACK, House, Scene, read_scene
 
 ENTERED = "runs_entered"
 """Fact about the database: version of the facts, and until when windows were looked at for work."""
+RECENT = timedelta(days=2)
+"""How long after the end of a window a hook that failed is called again."""
 SAMPLED = timedelta(days=400)
 """How far back earlier runs say how long one takes."""
 AHEAD = timedelta(days=400)
@@ -47,6 +49,8 @@ def anything_to_run(house: House, connection: Connection, now: datetime) -> bool
         return False
     if connection.execute(select(RUN.c.key).where(RUN.c.state.in_(NOT_OVER)).limit(1)).first() is not None:
         return True
+    if house.config.hooks and windows_since(connection, utc(now) - RECENT):
+        return True  # what was put up before the work may still have to be taken down
     since = _looked_until(connection, now)
     return since is None or _begun(house.contract, connection, since, now)
 

@@ -3,14 +3,14 @@
 A call is written down with what it answered. What did its part is not called again; what failed is, with each pass.
 """
 
-import asyncio
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from maintsched.errors import MaintschedError
 from maintsched.fleet import instance_url
-from maintsched.hooks import Hook, Kind, Moment, Occasion, Outcome, call, hook_key
+from maintsched.hooks import Hook, Kind, Moment, Occasion, Outcome, call_all, hook_key
 from maintsched.intake.config import HookConfig
 from maintsched.intake.passwords import hook_password, hook_secret
 from maintsched.runs import ENDS, Run
@@ -94,9 +94,27 @@ def _of_runs(runs: Iterable[Run], moment: Moment, urls: Mapping[str, str]) -> li
 async def _call(house: House, occasions: Collection[Occasion], *, now: datetime) -> None:
     """Make the calls that are wanted, those of several hooks at once, and write down what each answered."""
     wanted, done = _wanted(house, occasions)
-    if wanted:
-        outcomes = await asyncio.gather(*(call(_hook(each.config), each.occasion, each.kept) for each in wanted))
-        _write(house, zip(wanted, outcomes, strict=True), done, now)
+    if not wanted:
+        return
+    _intend(house, wanted, done, now)
+    ready, answered = [], []
+    for each in wanted:
+        try:
+            ready.append((each, (_hook(each.config), each.occasion, each.kept)))
+        except MaintschedError as error:  # a secret that cannot be read holds this work, and no other
+            answered.append((each, Outcome(ok=False, said=str(error), retry=True)))
+    outcomes = await call_all([made for _, made in ready])
+    _write(house, [*answered, *zip([each for each, _ in ready], outcomes, strict=True)], done, now)
+
+
+def _intend(house: House, wanted: Iterable[_Wanted], done: Mapping[str, HookCall], now: datetime) -> None:
+    """Write down that calls are made: whoever is killed meanwhile leaves something to be ended."""
+    with house.store.writing() as connection:
+        for each in wanted:
+            if each.key not in done:
+                subject, state = each.occasion.subject, HookState.WAITING
+                made = HookCall(key=each.key, subject=subject, state=state, tries=0, changed_at=now, kept=each.kept)
+                write_hook_call(connection, made)
 
 
 def _wanted(house: House, occasions: Collection[Occasion]) -> tuple[list[_Wanted], dict[str, HookCall]]:

@@ -4,7 +4,7 @@ import asyncio
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from sqlalchemy import Connection
 
@@ -28,15 +28,13 @@ from maintsched.worker.alerts import record_alerts
 from maintsched.worker.carry import Carrier, Going, Gone, Hands
 from maintsched.worker.crews import known_crews
 from maintsched.worker.dispatch import owner_name
-from maintsched.worker.entering import anything_to_run, enter_due
+from maintsched.worker.entering import RECENT, anything_to_run, enter_due
 from maintsched.worker.grounds import hooks_in_the_way, read_ground
 from maintsched.worker.hooking import call_after, call_before
 from maintsched.worker.house import House
 from maintsched.worker.runevidence import ended_event, overrun_alert, run_alert
-from maintsched.worker.worknotices import tell_of_work
+from maintsched.worker.worknotices import record_work, tell_of_work
 
-RECENT = timedelta(days=2)
-"""How long after the end of a window a hook that failed is called again."""
 AROUND = 500
 """Customers up to which a decision reads these alone, instead of the whole fleet."""
 
@@ -52,6 +50,8 @@ class Maintained:
     """Runs that are under way on their hosts, or wait for somebody."""
     problems: list[str] = field(default_factory=list)
     """What an operator has to look at, one line each."""
+    put_back: list[str] = field(default_factory=list)
+    """Runs that could not begin although their gates were open, with the reason."""
     windows: set[str] = field(default_factory=set)
     """Windows in which something happened."""
 
@@ -129,6 +129,8 @@ class _Round:
         self.done.windows.add(run.window)
         if run.over:
             self.done.note(run)
+        elif run.state is RunState.PLANNED and run.why:
+            self.done.put_back.append(f"{run.key}: {run.why}")
 
     def _begun(self) -> list[str]:
         with self.house.store.reading() as connection:
@@ -211,9 +213,10 @@ def _close(connection: Connection, house: House, kept: KeptRun, state: RunState,
     ended = replace(kept, run=replace(kept.run, state=state, why=why, ended_at=now))
     write_run(connection, ended, now=now)
     append(connection, [ended_event(ended, now)])
+    record_work(connection, house.contract, {ended.run.window}, now=now, customer=ended.run.customer)
     if state is RunState.SKIPPED:
         steps = read_steps(connection, kept.run.key)
-        record_alerts(connection, house.contract, [run_alert(ended.run, steps, now)], now)
+        record_alerts(connection, house.contract, [run_alert(ended.run, steps)], now)
 
 
 def _look_at_the_clock(house: House, done: Maintained) -> None:
@@ -223,7 +226,8 @@ def _look_at_the_clock(house: House, done: Maintained) -> None:
         under_way = [each.run for each in read_runs(connection, states={str(each) for each in UNDER_WAY})]
         late = [each for each in under_way if utc(each.end) <= utc(now) and each.started_at is not None]
         record_alerts(connection, house.contract, [overrun_alert(each) for each in late], now)
-    done.waiting = len(under_way)
+    done.waiting = len(under_way) + len(done.put_back)
+    done.problems += done.put_back
     done.windows |= {each.window for each in under_way}
     done.problems += [f"{each.key} goes on past {instant_text(each.end)}" for each in late]
     done.problems += [f"{each.key}: {each.why}" for each in under_way if each.state is RunState.INTERRUPTED]

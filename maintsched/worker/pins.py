@@ -34,6 +34,9 @@ def add_pin(store: Store, contract: Contract, pin: Pin, *, now: datetime) -> Pin
     with store.writing() as connection:
         scene = read_scene(connection, contract, now)
         check_facts(contract, scene.fleet, Facts(pins=(pin,)))
+        if pin.component == contract.os_component:
+            wanted = "a component with releases (a freeze of the class os keeps the system's updates out)"
+            raise ChangeRefused(f"pin {pin.id}", expected=wanted, found=pin.component)
         _require_version(scene, pin)
         before = next((each for each in scene.facts.pins if each.id == pin.id), None)
         write_pins(connection, [pin])

@@ -78,14 +78,16 @@ _WAYS_OUT = {
 _LOOK = "Look at the host: something was changed. `maintsched run show {key}` has the steps and their output."
 
 
-def run_alert(run: Run, steps: Iterable[KeptStep], now: datetime) -> Alert:
+def run_alert(run: Run, steps: Iterable[KeptStep]) -> Alert:
     """Return the alert about a run in a state that an operator has to know of."""
+    steps = list(steps)
+    tries = sum(each.step.tries for each in steps)
     last = [each.step for each in steps if each.step.tail and each.step.attempt == run.attempt]
     tail = last[-1].tail.strip().splitlines()[-TAIL_SHOWN:] if last else []
     where = [f"last step: {last[-1].name}, exit code {last[-1].exit_code}"] if last else []
     state = str(run.state).replace("_", " ")
     return Alert(
-        key=f"{run.key}/{run.attempt}/{run.state}/{instant_text(now)}",
+        key=f"{run.key}/{run.attempt}/{run.state}/{tries}",
         subject=run.key,
         title=f"Run of {run.instance} in {run.window}: {state}",
         lines=(f"{run.instance} on {run.host}: {run.why or state}", *where, *tail),

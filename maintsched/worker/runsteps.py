@@ -98,7 +98,7 @@ def _of_parts(crew: Crew, target: Target, plans: Iterable[PartPlan]) -> Iterator
 
 
 def _last_part_first(steps: Sequence[tuple[str, Step]]) -> list[tuple[str, Step]]:
-    """Return steps with those of the last part in front, each part's in its own order: the last to stop starts first."""
+    """Return steps with the last part's in front, each part's in its own order: the last to stop starts first."""
     parts = list(dict.fromkeys(part for part, _ in steps))
     return sorted(steps, key=lambda each: -parts.index(each[0]))
 

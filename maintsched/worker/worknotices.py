@@ -34,20 +34,36 @@ def tell_of_work(house: House, windows: Iterable[str], *, now: datetime) -> list
     if not wanted:
         return []
     with house.store.writing() as connection:
-        by_customer: dict[tuple[str, str], list[Run]] = defaultdict(list)
-        for kept in read_runs(connection, windows=wanted):
-            by_customer[kept.run.window, kept.run.customer].append(kept.run)
-        begun = {name: runs for name, runs in by_customer.items() if any(each.started_at for each in runs)}
-        announced = {each.id: each for each in read_announcements(connection) if each.id in wanted}
-        fleet = read_fleet(connection, {customer for _, customer in begun})
-        known = {each.key: each for each in fleet.customers}
-        rounds = [
-            found
-            for (window, customer), runs in begun.items()
-            if customer in known
-            for found in _rounds(connection, house.contract, known[customer], announced.get(window), runs, now)
-        ]
-        return record(connection, rounds, now)
+        return record_work(connection, house.contract, wanted, now=now)
+
+
+def record_work(
+    connection: Connection,
+    contract: Contract,
+    windows: Collection[str],
+    *,
+    now: datetime,
+    customer: str | None = None,
+) -> list[str]:
+    """Store the notices about work in `windows` that are due, of one customer or of all; return their keys.
+
+    Called with the end of a run, in its transaction: that work is over is never left untold.
+    """
+    by_customer: dict[tuple[str, str], list[Run]] = defaultdict(list)
+    for kept in read_runs(connection, windows=windows, customer=customer):
+        by_customer[kept.run.window, kept.run.customer].append(kept.run)
+    begun = {name: runs for name, runs in by_customer.items() if any(each.started_at for each in runs)}
+    if not begun:
+        return []
+    announced = {each.id: each for each in read_announcements(connection, ids=windows)}
+    known = {each.key: each for each in read_fleet(connection, {key for _, key in begun}).customers}
+    rounds = [
+        found
+        for (window, key), runs in begun.items()
+        if key in known
+        for found in _rounds(connection, contract, known[key], announced.get(window), runs, now)
+    ]
+    return record(connection, rounds, now)
 
 
 def _rounds(

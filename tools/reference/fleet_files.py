@@ -102,6 +102,7 @@ MEANINGS: Mapping[str, str] = {
     "deferral.release": "Version of a declared major release of the component of the term `deferral.component`.",
     "deferral.until": "End, not held. An end beyond the limit of the contract is cut to it, and is a conflict.",
     "deferral.granted_at": "When it was granted.",
+    "deferral.withdrawn_at": "When it was withdrawn; it ends then, if not before.",
     "freeze.key": "What explanations call it by; unique.",
     "freeze.start": "From when changes stay out.",
     "freeze.end": "End, not held.",

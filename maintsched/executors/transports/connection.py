@@ -8,7 +8,7 @@ import asyncio
 import os
 import re
 import stat
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -122,7 +122,7 @@ async def connect(host: str, settings: SshSettings, keyring: Keyring) -> asyncss
         raise HostKeyRefused(host, f"it shows {doorman.shown}" if doorman.shown else str(error)) from error
     except asyncssh.PermissionDenied as error:
         raise Unreachable(host, f"it does not let {settings.user} in with {_keys_of(settings)}") from error
-    except (asyncssh.Error, OSError) as error:
+    except (asyncssh.Error, OSError, ValueError) as error:  # an agent that does not sign raises the last
         raise Unreachable(host, str(error) or type(error).__name__) from error
 
 
@@ -143,13 +143,17 @@ async def _with_agent(
     except OSError as error:
         raise Unreachable(host, f"the agent cannot be asked: {error.strerror}") from error
     try:
-        offered = await agent.get_keys()
-        return await opened([*([key] if key else []), *offered])
-    except ValueError as error:
-        raise Unreachable(host, f"the agent does not answer: {error}") from error
+        return await opened([*([key] if key else []), *await _keys_of_agent(host, agent)])
     finally:
         agent.close()
         await agent.wait_closed()
+
+
+async def _keys_of_agent(host: str, agent: asyncssh.SSHAgentClient) -> Sequence[asyncssh.SSHKeyPair]:
+    try:
+        return await agent.get_keys()
+    except ValueError as error:
+        raise Unreachable(host, f"the agent does not answer: {error}") from error
 
 
 async def _connect(
@@ -240,7 +244,9 @@ class _Listener(asyncssh.SSHClientSession[bytes]):
             self.closed.set_result(None)
 
 
-_GROUP = re.compile(rb"(?m)^" + GROUP_MARK.encode() + rb" ([1-9][0-9]{0,9})\n")
+_GROUP = re.compile(
+    rb"(?m)^" + GROUP_MARK.encode() + rb" ([2-9]|[1-9][0-9]{1,9})\n"
+)  # never 1: that would mean everybody
 _HEAD_MAX = 64 * 1024
 
 

@@ -7,7 +7,6 @@ import signal
 import socket
 from collections.abc import Mapping
 from contextlib import suppress
-from errno import E2BIG
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -101,8 +100,6 @@ class LocalLink(JobLink):
         except TimeoutError:
             raise Unreachable(self.host, f"{argv[0]} did not end within {seconds:g} s") from None
         except OSError as error:
-            if error.errno == E2BIG:
-                raise InvalidValue("argv", expected="fewer bytes (stdin takes more)", found="too many") from error
             raise Unreachable(self.host, f"{argv[0]} cannot be started: {error.strerror}") from error
 
     def _folder(self) -> str:

@@ -2,6 +2,7 @@
 
 import os
 import pwd
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
@@ -13,6 +14,7 @@ from maintsched.executors.transports.jobs import ANSWER_SECONDS, BOOT_ID
 from maintsched.grammar import require_host, require_text
 
 S = TypeVar("S")
+_USER = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.@+\\-]{0,63}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,10 +67,13 @@ class SshSettings:
     def __post_init__(self) -> None:
         """Refuse bad names and places, numbers out of bounds, and settings without a key."""
         settle_fields(self)
-        for name in ("known_hosts", "identity", "user"):
+        for name in ("known_hosts", "identity"):
             text = getattr(self, name)
             if text is not None:
                 require_text(name, text)
+        if not _USER.fullmatch(self.user):
+            expected = "a name of ASCII letters, digits and _ . @ + \\ -, which begins with a letter, digit or _"
+            raise InvalidValue("user", expected=expected, found=self.user, field="user")
         if self.identity is None and not self.agent:
             expected = "a file with a private key, or agent = true"
             raise InvalidValue("identity", expected=expected, found="neither", field="identity")

@@ -1,5 +1,5 @@
 """The transport keeps every law of its port, with a prefix and without one."""
-# ruff: noqa: D101, D102, D103 - tests are not described: their names say what is promised
+# ruff: noqa: D101, D102, D103, S101 - tests assert, and their names say what is promised
 
 import asyncio
 
