@@ -57,7 +57,7 @@ class EntryKind(StrEnum):
     FREEZE_ENDED = "freeze_ended"
     PAUSE_BEGUN = "pause_begun"  # an operator halted work until further notice
     PAUSE_ENDED = "pause_ended"
-    RUN_STARTED = "run_started"  # work on an instance began: its gates were open
+    RUN_STARTED = "run_started"  # the first change began: all gates were open in that moment
     RUN_STEP = "run_step"  # a step that changes something ended
     RUN_ENDED = "run_ended"  # work on an instance is over, well or not, or did not take place
     RUN_PARKED = "run_parked"  # work stands still until an operator decides

@@ -8,7 +8,7 @@ what was begun, and are never held up.
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from enum import StrEnum
 from typing import NamedTuple
 
@@ -94,15 +94,23 @@ def check_arrow(before: RunState, after: RunState, run: str = "run") -> None:
 class StepState(StrEnum):
     """States of a step of a run."""
 
-    READY = "ready"  # to be started
+    READY = "ready"  # to be started, for the first time or once more
     STARTED = "started"  # its start was written down before it was asked for; the host may be at it
     DONE = "done"
     FAILED = "failed"
-    AGAIN = "again"  # asked to be tried once more; another attempt follows
     POSTPONED = "postponed"  # asked for another window
     INTERRUPTED = "interrupted"  # started, and gone without an answer
     LEFT_OUT = "left_out"  # not started, because the run ended before it
 
+
+_DID = frozenset({StepState.READY, StepState.DONE, StepState.FAILED})
+STEP_ARROWS: Mapping[StepState, frozenset[StepState]] = {
+    **{state: frozenset() for state in StepState},
+    StepState.READY: frozenset({StepState.STARTED, StepState.LEFT_OUT}),
+    StepState.STARTED: _DID | {StepState.STARTED, StepState.POSTPONED, StepState.INTERRUPTED},
+    StepState.INTERRUPTED: _DID,
+}
+"""From each state of a step, the states that may follow."""
 
 LOOKING = frozenset({"preflight", "plan", "verify"})
 """Phases that change nothing: they may be repeated at any time."""
@@ -242,11 +250,6 @@ class RunTerms:
     def reserve_seconds(self) -> int:
         """What has to be left of a window after the expected work."""
         return 60 * (self.reboot_minutes + self.rollback_minutes)
-
-    @property
-    def reserve(self) -> timedelta:
-        """The same as a duration."""
-        return timedelta(seconds=self.reserve_seconds)
 
 
 _BOUNDS = (

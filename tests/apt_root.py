@@ -32,6 +32,7 @@ Dir::State::status "{root}/var/lib/dpkg/status";
 Dir::Bin::dpkg "/usr/bin/dpkg";
 Dir::Bin::methods "/usr/lib/apt/methods";
 APT::Sandbox::User "";
+Acquire::Retries "0";
 DPkg::Path "";
 DPkg::Options {{"--root={root}"; "--force-not-root"; "--force-script-chrootless"; "--log={root}/var/log/dpkg.log";}};
 DPkg::Options {{"--force-unsafe-io";}};

@@ -19,6 +19,8 @@ from maintsched.runs import RunTerms
 
 ZONE = ZoneInfo("Europe/Berlin")
 LEAD = timedelta(hours=72)
+BEGUN = datetime(2026, 11, 20, tzinfo=UTC)
+"""When the watch began."""
 CHANGING = {"backup", "stop", "apply", "reboot"}
 TOUCHING = {"stop", "apply", "reboot"}
 UNDER_WAY = {"running", "unreachable", "lost", "interrupted", "rolling_back"}
@@ -26,7 +28,7 @@ WELL = {"done", "no_changes", "reboot_required"}
 QUIET = {"planned", "cancelled", "done", "no_changes"}
 BAD = {"failed_clean", "failed_dirty", "rolled_back", "rollback_failed", "blocked"}
 TELLING = {"reminder", "announcement", "emergency", "confirmed", "moved"}
-RULES = (
+INSTANTS = (
     "starts_at ends_at since resumed_at started_at ended_at silent_since given_at until granted_at withdrawn_at "
     "available_at lease_until accepted_at bounced_at"
 ).split()
@@ -65,16 +67,20 @@ class Begun:
 class Watch:
     """Everything that went out and everything that began, and what of it should not have."""
 
-    def __init__(self, path: Path, terms: RunTerms) -> None:
+    def __init__(self, path: Path, terms: RunTerms, *, starts_service: bool) -> None:
         self.file = sqlite3.connect(f"file:{path}?mode=ro", uri=True)
         self.file.row_factory = sqlite3.Row
         self.terms = terms
+        self.starts_service = starts_service
+        """The script can start what it stops."""
         self.accepted: dict[str, datetime] = {}
         """When a server first accepted a mail, by key."""
         self.bounced: set[str] = set()
         self.begun: list[Begun] = []
         self.said: list[tuple[int, str, str]] = []
         """What operators said of runs: after how many jobs, of which run, what."""
+        self.left: set[str] = set()
+        """Instances whose subscription was, at times, not running."""
         self.broken: list[str] = []
 
     def rows(self, table: str, **wanted: Any) -> list[Row]:
@@ -147,6 +153,54 @@ class Watch:
 
     def _said(self, run: str, since: int) -> bool:
         return any(of == run and place >= since for place, of, _ in self.said)
+
+    # --- what a pass leaves -------------------------------------------------------------------------------------------
+
+    def passed(self, now: datetime) -> None:
+        """A pass was made to its end."""
+        alerts = [each["subject"] for each in self.rows("notice", kind="operator_alert")]
+        for run in self.rows("run"):
+            told = any(each.startswith(f"alert/{run['key']}/") for each in alerts)
+            found = [*self._lost_sight_of(run, told, now), *self._left_stopped(run, told)]
+            self.broken += [f"{run['key']} ({run['state']}) after a pass at {now:%Y-%m-%d %H:%M}: {each}" for each in found]
+        self.broken += [f"{each}, and there is no run of it" for each in self._never_entered(now)]
+
+    def _lost_sight_of(self, run: Row, told: bool, now: datetime) -> Iterator[str]:
+        state, ended = run["state"], run["ends_at"] <= now
+        if state in BAD | {"skipped", "deferred", "reboot_required", "interrupted"} and not told:
+            yield "no operator was told"
+        if state == "planned" and ended:
+            yield "it still waits, and its window is over"
+        if state == "unreachable":
+            patience = timedelta(minutes=self.terms.unreachable_minutes)
+            if run["silent_since"] is None or (now - run["silent_since"] >= patience and not told):
+                yield f"silent since {run['silent_since']}, and no operator was told"
+        if state in {"running", "rolling_back", "lost"}:
+            action = self.row("action", key=run["key"])
+            held = action is not None and action["lease_until"] is not None and action["lease_until"] > now
+            at_it = any(each.run == run["key"] and each.found.state is JobState.RUNNING for each in self.begun)
+            if not held and not at_it:
+                yield "nothing of it runs, and nobody goes on with it"
+            if ended and not told:
+                yield "it goes on past the end, and no operator was told"
+
+    def _left_stopped(self, run: Row, told: bool) -> Iterator[str]:
+        mine = [each for each in self.begun if (each.run, each.attempt) == (run["key"], run["attempt"])]
+        phases = [each.phase for each in mine if each.phase in {"stop", "start"}]
+        if run["state"] not in UNDER_WAY and phases[-1:] == ["stop"] and self.starts_service:
+            if run["state"] in WELL or not told:
+                yield "what was stopped was not started again"
+
+    def _never_entered(self, now: datetime) -> Iterator[str]:
+        runs = {each["key"] for each in self.rows("run")}
+        freezes = self.rows("freeze")
+        for instance in self.rows("instance", managed=1):
+            for (start, end), window in self._windows(instance["key"]):
+                begun = window["kind"] == "monthly" and BEGUN < start <= now < start + timedelta(days=60)
+                frozen = any(each["starts_at"] < end and start < each["ends_at"] for each in freezes)
+                key = f"run/{window['id'].replace('/', ':')}/{instance['key']}"
+                if begun and not frozen and instance["key"] not in self.left and key not in runs:
+                    yield f"{window['id']} began for {instance['key']} before {now:%Y-%m-%d %H:%M}"
 
     # --- was it allowed -----------------------------------------------------------------------------------------------
 
@@ -306,7 +360,7 @@ class Watch:
 def _value(table: str, name: str, value: Any) -> Any:
     if name in LISTS and isinstance(value, str):
         return json.loads(value)
-    if name in RULES and isinstance(value, str):
+    if name in INSTANTS and isinstance(value, str):
         return datetime.fromisoformat(value)
     return value
 

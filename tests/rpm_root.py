@@ -1,8 +1,9 @@
 """A real dnf, zypper and rpm in a root of their own, with packages that rpmbuild makes, and without network.
 
 Both want to be root, even there. Elsewhere, and where a program is missing, the tests are skipped with the reason; with
-MAINTSCHED_NEEDS_DNF or MAINTSCHED_NEEDS_ZYPPER set, they fail. On Debian the programs are those of the packages dnf, zypper, rpm and createrepo-c; what Debian does not
-have beside zypper, dnf's `needs-restarting`, is a plug-in of the tests that ends as the real one does.
+MAINTSCHED_NEEDS_DNF or MAINTSCHED_NEEDS_ZYPPER set, they fail. On Debian the programs are those of the packages dnf,
+zypper, rpm and createrepo-c; what Debian does not have beside zypper, dnf's `needs-restarting`, is a plug-in of the
+tests that ends as the real one does.
 """
 
 import hashlib

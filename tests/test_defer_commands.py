@@ -352,7 +352,12 @@ def test_a_withdrawn_deferral_keeps_its_limit_for_the_next_time(home):
 def test_a_freeze_that_is_entered_later_gives_no_more_time(home):
     defer(home)
     frozen = ms.Freeze(
-        key="x", start=DECEMBER - DAY, end=DECEMBER + DAY, reason="fair", classes=("major",), instances=("birch-prod",)
+        key="x",
+        start=DECEMBER - DAY,
+        end=DECEMBER + DAY,
+        reason="fair",
+        classes=(ms.ChangeClass.MAJOR,),
+        instances=("birch-prod",),
     )
     with home.house.store.writing() as connection:
         write_freezes(connection, [frozen])

@@ -1,16 +1,18 @@
 """Every built-in executor that can run here keeps the laws of its port. The packages are real: see the roots."""
 
+import asyncio
+
 import pytest
 
 from maintsched.executors.apt import Apt
 from maintsched.executors.dnf import Dnf
 from maintsched.executors.fake import FakeExecutor
 from maintsched.executors.packages import PackageExecutor
-from maintsched.executors.port import Order, Target
+from maintsched.executors.port import Answer, Order, Phase, Target
 from maintsched.executors.transports.local import Local
 from maintsched.executors.zypper import Zypper
 from maintsched.facts import ChangeClass
-from maintsched.testing.executors import ExecutorLaws, Stage
+from maintsched.testing.executors import ExecutorLaws, Stage, run_steps
 from tests.apt_root import AptRoot, keeper
 from tests.rpm_root import RpmRoot
 
@@ -196,3 +198,64 @@ class TestFakeThatFindsWhatItIsTold(ExecutorLaws):
             state=lambda: sorted(path.name for path in tmp_path.glob("applied-*")),
             spoil=lambda: settings.update(problems=["the disk is full"]),
         )
+
+
+# --- what a fake is told to come to -----------------------------------------------------------------------------------
+
+
+def fake(tmp_path, **settings):
+    """Plan and run what a fake is told to do; return the plan, its answers and what is found afterwards."""
+    executor = FakeExecutor({"mark": str(tmp_path / "applied-"), **settings})
+    target = Target(instance="acme-prod", host="localhost", components=("linux",))
+
+    async def done():
+        link = await local(tmp_path)()
+        plan = await executor.plan(target, link, everything())
+        answers = await run_steps(executor, link, target, plan)
+        return plan, answers, await executor.verify(target, link, plan)
+
+    return asyncio.run(done())
+
+
+@pytest.mark.parametrize("answer", [Answer.POSTPONE, Answer.AGAIN, Answer.FAILED_CLEAN, Answer.FAILED])
+def test_a_fake_fails_as_it_is_told(tmp_path, answer):
+    _, answers, verdict = fake(tmp_path, answer=str(answer))
+    assert answers == {"apply": answer}
+    assert verdict.applied == ()
+    assert verdict.problems == ("linux: not applied",)
+
+
+def test_a_fake_that_wants_a_restart_says_so(tmp_path):
+    plan, answers, verdict = fake(tmp_path, answer="reboot", reboot=True)
+    assert plan.reboot
+    assert answers["apply"] is Answer.REBOOT
+    assert verdict.reboot_required
+
+
+def test_a_fake_that_has_nothing_to_do_does_nothing(tmp_path):
+    plan, answers, _ = fake(tmp_path, nothing=True)
+    assert plan.empty
+    assert answers == {}
+
+
+def test_a_fake_finds_after_its_work_what_it_is_told(tmp_path):
+    _, _, verdict = fake(tmp_path, broken=["the portal does not answer"])
+    assert verdict.problems == ("the portal does not answer",)
+
+
+def test_what_a_fake_undoes_can_be_planned_anew(tmp_path):
+    executor = FakeExecutor({"mark": str(tmp_path / "applied-"), "rollback": True})
+    target = Target(instance="acme-prod", host="localhost", components=("linux",))
+
+    async def undone():
+        link = await local(tmp_path)()
+        plan = await executor.plan(target, link, everything())
+        await run_steps(executor, link, target, plan)
+        assert (await executor.plan(target, link, everything())).empty
+        for step in executor.steps(target, plan):
+            if step.phase is Phase.ROLLBACK:
+                assert (await link.run(step.command, timeout_seconds=30)).ok
+        return plan, await executor.plan(target, link, everything())
+
+    first, again = asyncio.run(undone())
+    assert again == first

@@ -310,12 +310,32 @@ def test_a_document_that_is_not_understood_is_no_plan(document):
         asyncio.run(Zypper({}).plan(TARGET, Says(document), [Order(component="linux", change_class=ChangeClass.OS)]))
 
 
+def test_whoever_holds_the_lock_while_we_look_is_named():
+    for executor, code in ((Dnf({}), 200), (Zypper({}), 7)):
+        (problem,) = asyncio.run(executor._broken(Says("", exit_code=code)))
+        assert (
+            problem == f"{executor.name} is busy: another package manager holds its lock; try again when it has ended"
+        )
+
+
+def test_a_zypper_that_cannot_tell_of_restarts_is_a_problem():
+    found = asyncio.run(Zypper({})._reboot(Says("Unknown command 'needs-rebooting'", exit_code=2)))
+    assert not found.required
+    assert found.problems[0].endswith("Unknown command 'needs-rebooting': a newer zypper is needed")
+
+
+def test_an_answer_that_is_too_long_to_be_read_is_no_plan():
+    link = Says("<stream/>", cut=True)
+    with pytest.raises(ExecutionError, match="its output is too long to be read"):
+        asyncio.run(Zypper({}).plan(TARGET, link, [Order(component="linux", change_class=ChangeClass.OS)]))
+
+
 class Says(LocalLink):
     """A host on which every command prints the same: what no real one says has to be made up."""
 
-    def __init__(self, text, exit_code=0):
+    def __init__(self, text, exit_code=0, cut=False):
         super().__init__("acme.example", LocalSettings())
-        self._output = Output(exit_code=exit_code, stdout=text)
+        self._output = Output(exit_code=exit_code, stdout=text, cut=cut)
 
     async def run(self, command, *, timeout_seconds):
         return self._output

@@ -1,39 +1,31 @@
-"""The promise, as laws: whatever happens to a house, its people, its mails and its hosts, and wherever a pass dies.
+"""The promise, as laws: whatever becomes of a house, its people, its mails and its hosts, and wherever a pass dies.
 
 A machine of hypothesis does what operators, customers, mail servers, hosts and clocks do, in any order, between passes and
-in the midst of them. `promise_watch` looks at each job at the instant it begins on a host, and at what passes leave.
+in the midst of them. `promise_watch` looks at each job in the instant in which it begins, and at what passes leave behind.
 """
 
-import asyncio
-import shutil
-import tempfile
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, replace
-from datetime import UTC, date, datetime, timedelta
-from functools import cache
-from pathlib import Path
+import os
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import date, timedelta
 from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule, run_state_machine_as_test
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
 
 import maintsched as ms
 from maintsched.announcements import WindowState
 from maintsched.errors import MaintschedError
-from maintsched.executors.port import Command, JobState, Output
-from maintsched.executors.transports.fake import CALLS, FakeHost, Fault
-from maintsched.executors.transports.fake import World as Hosts
-from maintsched.facts import ChangeClass, Consent, Deferral, Facts, Freeze, Release, WindowKind
-from maintsched.fleet import Contact, Customer, Fleet, Instance
-from maintsched.intake.config import ExecutorConfig
+from maintsched.executors.port import JobState
+from maintsched.executors.transports.fake import Fault
+from maintsched.facts import ChangeClass, Consent, Facts, Freeze, Release, WindowKind
+from maintsched.fleet import Contact, Fleet
 from maintsched.mail.compose import envelope_id
-from maintsched.mail.outcomes import Outgoing, Result
-from maintsched.runs import Gate, Pause, RunTerms
+from maintsched.mail.outcomes import Result
+from maintsched.runs import Pause
 from maintsched.spans import Span
-from maintsched.store import Store, open_store
 from maintsched.store.fleets import read_fleet
 from maintsched.version import Version
 from maintsched.worker import announce as windows
@@ -45,140 +37,45 @@ from maintsched.worker.operating import StepFate, approve, retry
 from maintsched.worker.pauses import begin_pause, resume_work
 from maintsched.worker.releases import add_release, withdraw_release
 from maintsched.worker.sync import sync_fleet
-from maintsched.worker.tick import tick
-from tests.databases import sqlite_store
-from tests.houses import REMINDED, World, contact, critical, world
-from tests.promise_watch import Watch
-from tests.workshop import SCRIPT, one_customer, portal
 from tests.crash_scenes import REPORT
+from tests.houses import contact, critical
+from tests.promise_house import HOSTS, KEYS, PromiseHouse
+from tests.promise_watch import first_tuesday
 
-MINUTE = timedelta(minutes=1)
-LAST = datetime(2027, 3, 1, tzinfo=UTC)
-MAJOR, FIX = Version.parse("13.0.0"), Version.parse("12.0.1")
-KEYS = ("acme-prod", "acme-test", "birch-prod", "cedar-own", "cedar-prod")
-HOSTS = ("shared.host.example", "test.host.example", "own.host.example", "cedar.host.example")
-RELEASES = {"12.0.1": ChangeClass.SECURITY, "12.1.0": ChangeClass.MINOR, "13.0.0": ChangeClass.MAJOR, "13.0.1": ChangeClass.SECURITY}
-
-instances = st.sampled_from(KEYS)
-few = st.lists(instances, min_size=1, max_size=3, unique=True).map(tuple)
-minutes = st.sampled_from([0, 1, 5, 20, 45, 100, 600]).map(lambda number: number * MINUTE)
-some = st.integers(0, 30)
-
-
-class Crash(BaseException):
-    """The process is gone; nothing on the way takes it for an error."""
-
-
-def house_of(key: str, *homes: Instance) -> Customer:
-    return replace(one_customer(*homes, key=key), contacts=(contact(f"{key}-eva"), contact(f"{key}-otto")))
-
-
-def home(key: str, host: str, **more: Any) -> Instance:
-    given = {"versions": {"intrexx": Version.parse("12.0.0")}, "components": ("linux", "intrexx"), **more}
-    return portal(key, host=f"{host}.host.example", **given)
-
-
-FLEET = Fleet(
-    customers=(
-        house_of("acme", home("acme-prod", "shared"), home("acme-test", "test", environment="test")),
-        house_of("birch", home("birch-prod", "Shared")),
-        house_of("cedar", home("cedar-own", "own", managed=False), home("cedar-prod", "cedar")),
-    )
-)
-
-
-@cache
-def empty_database() -> bytes:
-    with tempfile.TemporaryDirectory() as folder, sqlite_store(Path(folder)) as made:
-        assert made.path is not None
-        return made.path.read_bytes()
-
-
-class Fuse:
-    """Ends a pass at one of the places where it may be killed: around commits, calls to hosts, and mails."""
-
-    def __init__(self) -> None:
-        self.left: int | None = None
-        self.softly = False
-        """The process may still tidy up, as after SIGTERM."""
-        self.dead = False
-
-    def burn(self) -> None:
-        if self.dead:
-            raise Crash
-        if self.left is not None:
-            self.left -= 1
-            if self.left < 0:
-                self.left, self.dead = None, not self.softly
-                raise Crash
-
-
-class MortalStore(Store):
-    """A store whose user may die before and after each commit."""
-
-    fuse: Fuse
-
-    @contextmanager
-    def writing(self) -> Iterator[Any]:
-        self.fuse.burn()
-        with super().writing() as connection:
-            yield connection
-            self.fuse.burn()
-        self.fuse.burn()
-
-
-@dataclass(kw_only=True)
-class WatchedHost(FakeHost):
-    """A host that shows what begins on it, whose programs change what is installed, and that may see its caller die."""
-
-    machine: "Promise"
-
-    def outcome(self, command: Command) -> Output:
-        return self.machine.program(self, command)
-
-    def fault(self, call: str) -> Fault | None:
-        self.machine.fuse.burn()
-        return super().fault(call)
-
-    def begin(self, job: str, command: Command) -> bool:
-        if job not in self.jobs and job not in self.forbidden:
-            self.machine.watch.begins(self, job, self.machine.now)
-        begun = super().begin(job, command)
-        self.machine.fuse.burn()
-        return begun
+MINUTE, HOUR, DAY = timedelta(minutes=1), timedelta(hours=1), timedelta(days=1)
+RELEASES = {
+    "12.0.1": ChangeClass.SECURITY,
+    "12.1.0": ChangeClass.MINOR,
+    "13.0.0": ChangeClass.MAJOR,
+    "13.0.1": ChangeClass.SECURITY,
+}
+MONTHS = ("2026-12", "2027-01", "2027-02")
+instances, hosts, some = st.sampled_from(KEYS), st.sampled_from(HOSTS), st.integers(0, 20)
+whom = st.lists(instances, min_size=1, max_size=3, unique=True).map(tuple)
+whole_fleet = st.just(())
+soon = st.sampled_from([0, 1, 5, 20, 45, 100]).map(lambda number: number * MINUTE)
+hours = st.sampled_from([0, 1, 3, 30, 71, 72, 75, 100]).map(lambda number: number * HOUR)
+classes = st.lists(st.sampled_from(list(ChangeClass)), min_size=1, max_size=4, unique=True).map(tuple)
+customers = st.sampled_from(["acme", "birch", "cedar"])
 
 
 class Promise(RuleBasedStateMachine):
-    """A house with three customers, five instances and four hosts, from the November before to the spring after."""
+    """What may happen."""
 
-    def __init__(self) -> None:
-        super().__init__()
-        self.folder = Path(tempfile.mkdtemp(prefix="promise-"))
-        path = self.folder / "maintsched.db"
-        path.touch(mode=0o600)
-        path.write_bytes(empty_database())
-        self.fuse, self.number = Fuse(), 0
-        opened = open_store(f"sqlite:///{path}")
-        self.store = MortalStore(opened.engine)
-        self.store.fuse = self.fuse
-        self.interludes: list[Callable[[], object]] = []
-        self.codes: dict[tuple[str, str], list[int]] = {}
-        self.applied: dict[str, dict[str, str]] = {}
-        self.fresh: set[str] = set(KEYS)
-        """Instances for which there are updates of the system."""
-        self.refusing: dict[str, Result] = {}
-        self.passed_at: datetime | None = None
+    shop: PromiseHouse
 
     @initialize(
         script=st.fixed_dictionaries(
             {name: st.just([f"/srv/{name}"]) for name in ("probe", "plan", "apply", "version")},
             optional={
                 **{name: st.just([f"/srv/{name}"]) for name in ("stop", "start", "rollback", "backup")},
-                "idempotent": st.sampled_from([["apply"], ["stop", "start"], ["backup", "apply", "stop"]]),
+                "idempotent": st.sampled_from([["apply"], ["stop"], ["apply", "stop"]]),
                 "answers": st.just({"102": "reboot"}),
             },
         ),
-        table=st.fixed_dictionaries({}, optional={"reboot": st.just(("/srv/reboot",)), "backup": st.just(("/srv/backup",))}),
+        table=st.fixed_dictionaries(
+            {}, optional={"reboot": st.just(("/srv/reboot",)), "backup": st.just(("/srv/backup",))}
+        ),
         terms=st.fixed_dictionaries(
             {},
             optional={
@@ -190,75 +87,299 @@ class Promise(RuleBasedStateMachine):
         ),
     )
     def move_in(self, script: dict[str, Any], table: dict[str, Any], terms: dict[str, Any]) -> None:
-        hosts = Hosts()
-        for name in HOSTS:
-            hosts.hosts[name] = hosts.hosts[name.replace("s", "S", 1)] = WatchedHost(name=name, machine=self)
-        made = world(self.store, self.folder, now=REMINDED, fleet=FLEET)
-        settings_ = {"fake": {"world": hosts}, "script": script}
-        parts = {"linux": "script", "intrexx": "script"}
-        given = {"backup_age": ("/srv/backup-age",), **table}
-        executor = ExecutorConfig(transport="fake", parts=parts, settings=settings_, **given)
-        runs = RunTerms(patience_seconds=0, **terms)
-        made.house.config = replace(made.house.config, executor={"portal": executor}, runs=runs)
-        made.mailer.answer = self.mail
-        self.world, self.house, self.hosts = made, made.house, hosts.hosts
-        assert self.store.path is not None
-        self.watch = Watch(self.store.path, runs)
-        self.script, self.young = script, True
-        self.tick()
+        names = set(script.get("idempotent", ())) & set(script)
+        given = {**script, "idempotent": sorted(names)}
+        self.shop = PromiseHouse(given, table, terms)
+        self.number = 0
+        self.shop.tick()
 
-    # --- the world around it ------------------------------------------------------------------------------------------
+    def teardown(self) -> None:
+        if hasattr(self, "shop"):
+            self.shop.close()
 
-    @property
-    def now(self) -> datetime:
-        return self.world.clock()
+    @invariant()
+    def nothing_is_broken(self) -> None:
+        if hasattr(self, "shop"):
+            assert self.shop.watch.broken == []
 
-    def mail(self, mail: Outgoing) -> Result:
-        self.fuse.burn()
-        result = self.refusing.get(mail.recipient, Result.ACCEPTED)
-        if result is Result.ACCEPTED:
-            self.watch.accepted.setdefault(mail.key, self.now)
-        self.fuse.burn()
-        return result
+    def do(self, what: Callable[[], object]) -> None:
+        """Do what an operator does; the product may refuse it."""
+        try:
+            what()
+        except MaintschedError:
+            pass
 
-    def program(self, host: FakeHost, command: Command) -> Output:
-        """What a command does on a host; something may happen elsewhere meanwhile."""
-        if self.interludes:
-            self.interludes.pop()()
-        name = command.argv[0].removeprefix("/srv/")
-        instance = command.environment.get("MAINTSCHED_INSTANCE", host.name)
-        codes = self.codes.get((host.name.lower(), name), [])
-        code = codes.pop(0) if codes else 0
-        said = ""
-        if name == "backup-age":
-            said = (self.now - (timedelta(hours=3) if self.young else timedelta(days=2))).isoformat()
-        elif name == "version":
-            said = f"intrexx {self.versions(instance)}\n"
-        elif name == "plan":
-            said = self.planned(instance, command.stdin.decode())
-        elif name == "apply" and code in (0, 102):
-            self.fresh.discard(instance)
-            wanted = command.environment.get("MAINTSCHED_RELEASES", "").split()
-            self.applied.setdefault(instance, {}).update(each.split("=") for each in wanted)
-        elif name == "reboot" and code == 0:
-            host.boots += 1
-        return Output(exit_code=code, stdout=said)
+    def key(self, prefix: str) -> str:
+        self.number += 1
+        return f"{prefix}{self.number}"
 
-    def versions(self, instance: str) -> str:
-        return self.applied.get(instance, {}).get("intrexx", "12.0.0")
+    def pick(self, table: str, number: int, **wanted: Any) -> dict[str, Any] | None:
+        found = self.shop.watch.rows(table, **wanted)
+        return found[number % len(found)] if found else None
 
-    def planned(self, instance: str, asked: str) -> str:
-        import json
+    # --- time and passes ----------------------------------------------------------------------------------------------
 
-        lines = ["openssl 1 2\n"] if instance in self.fresh else []
-        for order in json.loads(asked)["orders"]:
-            if order["release"] and order["release"] != self.versions(instance):
-                lines.append(f"{order['component']} {self.versions(instance)} {order['release']}\n")
-        return "".join(lines)
+    @rule(after=soon)
+    def a_pass(self, after: timedelta) -> None:
+        self.shop.go(self.shop.now + after)
+        self.shop.tick()
 
-    def tick(self) -> None:
-        asyncio.run(tick(self.house, now=self.now))
-        self.passed_at = self.now
+    @rule(places=st.integers(0, 60), softly=st.booleans(), after=st.sampled_from([0, 1, 6]))
+    def a_pass_that_dies(self, places: int, softly: bool, after: int) -> None:
+        self.shop.tick(places=places, softly=softly)
+        self.shop.go(self.shop.now + after * MINUTE)
+        self.shop.tick()
 
-    def go(self, at: datetime) -> None:
-        self.world.clock.set(min(at, LAST))
+    @rule(month=st.sampled_from(MONTHS), days=st.sampled_from([10, 6, 2]), into=st.sampled_from([-1, 0, 5, 30, 190, 235, 300]))
+    def the_month_goes_by(self, month: str, days: int, into: int) -> None:
+        """Passes are made until a window of the rule is near, or was."""
+        span = first_tuesday(month)
+        assert span is not None
+        for at in (span[0] - days * DAY, span[0] - 80 * HOUR, span[0] + into * MINUTE):
+            if at > self.shop.now:
+                self.shop.go(at)
+                self.shop.tick()
+
+    @rule(number=some, into=st.sampled_from([0, 1, 40, 118, 125]))
+    def a_window_comes(self, number: int, into: int) -> None:
+        ahead = [each for each in self.shop.watch.rows("window") if each["starts_at"] > self.shop.now]
+        if ahead:
+            at = ahead[number % len(ahead)]["starts_at"]
+            for moment in (at - 73 * HOUR, at + into * MINUTE):
+                if moment > self.shop.now:
+                    self.shop.go(moment)
+                    self.shop.tick()
+
+    @rule(back=st.sampled_from([MINUTE, 30 * MINUTE, 5 * HOUR, 3 * DAY]))
+    def the_clock_is_set_back(self, back: timedelta) -> None:
+        self.shop.go(self.shop.now - back)
+
+    # --- windows ------------------------------------------------------------------------------------------------------
+
+    @rule(after=hours, whom=whom, tentative=st.booleans(), length=st.sampled_from([1, 2, 4]))
+    def announce(self, after: timedelta, whom: tuple[str, ...], tentative: bool, length: int) -> None:
+        start = self.shop.now + after + 3 * HOUR
+        window = critical(self.key("disk-"), start=start, instances=whom, end=start + length * HOUR)
+        state = WindowState.TENTATIVE if tentative else WindowState.CONFIRMED
+        self.do(lambda: windows.announce(self.shop.house, window, now=self.shop.now, state=state))
+
+    @rule(after=soon, whom=whom, told=st.booleans())
+    def an_emergency(self, after: timedelta, whom: tuple[str, ...], told: bool) -> None:
+        start = self.shop.now + after
+        window = critical(self.key("fire-"), start=start, instances=whom, kind=WindowKind.EMERGENCY)
+        self.do(lambda: windows.announce(self.shop.house, window, now=self.shop.now, hurry="it burns", mailed=told))
+
+    @rule(number=some)
+    def confirm(self, number: int) -> None:
+        found = self.pick("window", number, state="tentative")
+        if found:
+            self.do(lambda: windows.confirm(self.shop.house, found["id"], now=self.shop.now))
+
+    @rule(number=some, shift=st.sampled_from([-90, -5, 5, 90, 6000]), shorter=st.sampled_from([0, 30]))
+    def move(self, number: int, shift: int, shorter: int) -> None:
+        known = [(each["id"], each["starts_at"], each["ends_at"]) for each in self.shop.watch.rows("window")]
+        known += [(f"monthly/{month}", *(first_tuesday(month) or ())) for month in MONTHS]
+        name, start, end = known[number % len(known)]
+        span = Span(start=start + shift * MINUTE, end=end + (shift - shorter) * MINUTE)
+        self.do(lambda: windows.move(self.shop.house, name, span, now=self.shop.now, hurry="sooner"))
+
+    @rule(number=some)
+    def cancel(self, number: int) -> None:
+        known = [each["id"] for each in self.shop.watch.rows("window")] + [f"monthly/{month}" for month in MONTHS]
+        name = known[number % len(known)]
+        self.do(lambda: windows.cancel(self.shop.house, name, now=self.shop.now, reason="not now"))
+
+    # --- what holds work ----------------------------------------------------------------------------------------------
+
+    @rule(whom=whom | whole_fleet, classes=classes, after=soon, length=st.sampled_from([HOUR, 2 * DAY, 200 * DAY]))
+    def freeze(self, whom: tuple[str, ...], classes: tuple[ChangeClass, ...], after: timedelta, length: timedelta) -> None:
+        start = self.shop.now + after
+        found = Freeze(key=self.key("f"), start=start, end=start + length, reason="audit", classes=classes, instances=whom)
+        self.do(lambda: add_freeze(self.shop.store, self.shop.house.contract, found, now=self.shop.now))
+
+    @rule(whom=whom | whole_fleet)
+    def pause(self, whom: tuple[str, ...]) -> None:
+        found = Pause(key=self.key("p"), since=self.shop.now, reason="wait", instances=whom)
+        self.do(lambda: begin_pause(self.shop.store, found, now=self.shop.now))
+
+    @rule(number=some)
+    def let_go_on(self, number: int) -> None:
+        freeze, pause = self.pick("freeze", number), self.pick("pause", number)
+        if freeze:
+            self.do(lambda: finish_freeze(self.shop.store, freeze["key"], reason="over", now=self.shop.now))
+        if pause:
+            self.do(lambda: resume_work(self.shop.store, pause["key"], now=self.shop.now))
+
+    @rule(version=st.sampled_from(sorted(RELEASES)), carries=st.booleans())
+    def release(self, version: str, carries: bool) -> None:
+        found = Release(
+            version=Version.parse(version),
+            change_class=RELEASES[version],
+            available_at=self.shop.now - DAY,
+            carries=(Version.parse("13.0.0"),) if carries and version == "12.0.1" else (),
+        )
+        self.do(lambda: add_release(self.shop.store, self.shop.house.contract, found, now=self.shop.now))
+
+    @rule(version=st.sampled_from(sorted(RELEASES)))
+    def take_back(self, version: str) -> None:
+        given = {"reason": "bad", "now": self.shop.now}
+        self.do(lambda: withdraw_release(self.shop.store, self.shop.house.contract, "intrexx", Version.parse(version), **given))
+
+    @rule(whom=whom, days=st.sampled_from([40, 120]))
+    def defer(self, whom: tuple[str, ...], days: int) -> None:
+        until, version = self.shop.now + days * DAY, Version.parse("13.0.0")
+        given = {"until": until, "now": self.shop.now}
+        self.do(lambda: deferrals.grant(self.shop.store, self.shop.house.contract, whom, version, **given))
+
+    @rule(instance=instances)
+    def defer_no_longer(self, instance: str) -> None:
+        version = Version.parse("13.0.0")
+        self.do(lambda: deferrals.withdraw(self.shop.store, self.shop.house.contract, instance, version, now=self.shop.now))
+
+    @rule(agreed=st.booleans())
+    def consent(self, agreed: bool) -> None:
+        store, contract, now = self.shop.store, self.shop.house.contract, self.shop.now
+        found = Consent(instance="cedar-own", given_by="Eva", given_at=now)
+        if agreed:
+            self.do(lambda: add_consent(store, contract, found, now=now))
+        else:
+            self.do(lambda: end_consent(store, contract, "cedar-own", at=now, reason="no", now=now))
+
+    # --- people and mails ---------------------------------------------------------------------------------------------
+
+    @rule(who=customers, name=st.sampled_from(["eva", "otto"]), says=st.sampled_from([*Result]))
+    def the_mail_server(self, who: str, name: str, says: Result) -> None:
+        """What it says from now on to mails for somebody."""
+        self.shop.answers[f"{who}-{name}@customer.example"] = says
+
+    @rule(number=some)
+    def a_mail_comes_back(self, number: int) -> None:
+        sent = [each for each in self.shop.watch.accepted if f"/{KEYS[number % 5].partition('-')[0]}/" in each]
+        if sent:
+            key = sent[-1 - number % len(sent)]
+            raw = REPORT.format(envid=envelope_id(key)).replace("\n", "\r\n").encode()
+            found = take_report(self.shop.house, raw, source="1", now=self.shop.now)
+            self.shop.watch.bounced |= {key} if found.revoked else set()
+
+    def sync(self, change: Callable[[Fleet], Fleet]) -> None:
+        with self.shop.store.reading() as connection:
+            fleet = change(read_fleet(connection))
+        given = {"prune": True, "now": self.shop.now}
+        self.do(lambda: sync_fleet(self.shop.store, self.shop.house.contract, fleet, Facts(), **given))
+
+    @rule(key=instances, host=hosts)
+    def it_moves_to_another_host(self, key: str, host: str) -> None:
+        self.sync(lambda fleet: _with_instance(fleet, key, host=host))
+
+    @rule(key=instances, days=st.sampled_from([-1, 0, 20, None]))
+    def a_subscription_ends(self, key: str, days: int | None) -> None:
+        ends_on = None if days is None else self.shop.now.date() + days * DAY
+        self.shop.watch.left.add(key)
+        self.sync(lambda fleet: _with_instance(fleet, key, ends_on=ends_on))
+
+    @rule(who=customers, names=st.sampled_from([("eva",), ("eva", "otto"), ("eva", "otto", "pia"), ("pia",), ()]))
+    def other_people(self, who: str, names: tuple[str, ...]) -> None:
+        people = tuple(contact(f"{who}-{name}") for name in names)
+        self.sync(
+            lambda fleet: Fleet(
+                customers=tuple(replace(each, contacts=people) if each.key == who else each for each in fleet.customers)
+            )
+        )
+
+    # --- hosts --------------------------------------------------------------------------------------------------------
+
+    @rule(host=hosts, looks=st.sampled_from([0, 0, 1, 3, None]))
+    def jobs_take_long(self, host: str, looks: int | None) -> None:
+        self.shop.hosts[host].finish_after(looks=looks)
+
+    @rule(host=hosts, fault=st.sampled_from([*Fault]), call=st.sampled_from(["open", "start", "look", "forbid", "run"]))
+    def a_fault(self, host: str, fault: Fault, call: str) -> None:
+        self.shop.hosts[host].fail(fault, call=call)
+
+    @rule(host=hosts, there=st.booleans())
+    def a_host_is_silent(self, host: str, there: bool) -> None:
+        self.shop.hosts[host].reachable = there
+
+    @rule(host=hosts, how=st.sampled_from(["vanish", "reboot", "finish"]), code=st.sampled_from([0, 0, 1, 75]))
+    def jobs_end(self, host: str, how: str, code: int) -> None:
+        found = self.shop.hosts[host]
+        if how == "reboot":
+            found.reboot()
+        for job, each in found.jobs.items():
+            if each.state is JobState.RUNNING:
+                found.vanish(job) if how == "vanish" else found.finish(job, exit_code=code)
+
+    @rule(
+        host=hosts,
+        name=st.sampled_from(["probe", "plan", "backup", "stop", "apply", "apply", "start", "rollback", "reboot"]),
+        code=st.sampled_from([1, 69, 75, 102]),
+        times=st.sampled_from([1, 1, 3]),
+    )
+    def a_program_says(self, host: str, name: str, code: int, times: int) -> None:
+        self.shop.codes.setdefault((host, name), []).extend([code] * times)
+
+    @rule(young=st.booleans())
+    def news(self, young: bool) -> None:
+        """There are updates for everybody; there is a young backup, or none."""
+        self.shop.fresh, self.shop.young = set(KEYS), young
+
+    # --- operators, and what happens meanwhile ------------------------------------------------------------------------
+
+    @rule(number=some, fate=st.sampled_from(StepFate))
+    def try_again(self, number: int, fate: StepFate) -> None:
+        runs = [each for each in self.shop.watch.rows("run") if each["state"] not in ("planned", "done", "running")]
+        if runs:
+            key, watch = runs[number % len(runs)]["key"], self.shop.watch
+            before = len(watch.rows("journal", subject=key, kind="run_retried"))
+            self.do(lambda: retry(self.shop.house, key, reason="looked at it", fate=fate, now=self.shop.now))
+            if len(watch.rows("journal", subject=key, kind="run_retried")) > before:
+                watch.said.append((len(watch.begun), key, str(fate)))
+
+    @rule(number=some)
+    def leave_to_begin(self, number: int) -> None:
+        run = self.pick("run", number, state="planned")
+        if run:
+            self.do(lambda: approve(self.shop.house, run["key"], reason="looked at it", now=self.shop.now))
+
+    @rule(what=st.integers(0, 8), key=instances, host=hosts)
+    def meanwhile(self, what: int, key: str, host: str) -> None:
+        """Something happens while a program runs on a host, in the midst of a pass."""
+        whom, everything = (key,), tuple(ChangeClass)
+        happens: tuple[Callable[[], object], ...] = (
+            lambda: self.freeze(whom, everything, timedelta(), HOUR),
+            lambda: self.pause(whom),
+            lambda: self.shop.go(self.shop.now + 100 * MINUTE),
+            lambda: self.shop.go(self.shop.now + 4 * HOUR),
+            lambda: self.a_mail_comes_back(what),
+            lambda: self.it_moves_to_another_host(key, host),
+            lambda: self.a_subscription_ends(key, -1),
+            lambda: self.consent(agreed=False),
+            lambda: self.defer(whom, 120),
+        )
+        self.shop.interludes.append(happens[what])
+
+
+def _with_instance(fleet: Fleet, key: str, **changes: Any) -> Fleet:
+    def changed(each: ms.Instance) -> ms.Instance:
+        return replace(each, **changes) if each.key == key else each
+
+    return Fleet(
+        customers=tuple(replace(one, instances=tuple(map(changed, one.instances))) for one in fleet.customers)
+    )
+
+
+LONG = settings().max_examples > 1000
+"""Somebody asked for more than the ordinary."""
+
+
+@pytest.mark.fuzz
+def test_nothing_begins_that_was_not_promised_and_nothing_that_began_is_lost():
+    """Law of the work: window, proof, freeze, pause, deferral, cut-off, consent and limits, at each single step."""
+    run_state_machine_as_test(
+        Promise,
+        settings=settings(
+            max_examples=int(os.environ.get("MAINTSCHED_PROMISES", "600" if LONG else "12")),
+            stateful_step_count=80 if LONG else 50,
+            suppress_health_check=list(HealthCheck),
+        ),
+    )

@@ -19,6 +19,7 @@ from maintsched.journal import Head
 from maintsched.mail.compose import envelope_id
 from maintsched.mail.outcomes import Result
 from maintsched.notices import Round
+from maintsched.runs import ARROWS, STEP_ARROWS, RunState, StepState
 from maintsched.spans import Span
 from maintsched.store.ledger import ActionState, claim, renew
 from maintsched.store.outbox import read_notices, read_threads, record
@@ -52,13 +53,23 @@ def arrows(heading: str) -> set[tuple[str, str]]:
     return {(start, end) for origin, end, *_ in rows(heading) for start in origin.split(", ")}
 
 
-@pytest.mark.parametrize(("heading", "states"), [("Windows", WindowState), ("Actions", ActionState)])
+HEADINGS = {"Windows": WindowState, "Actions": ActionState, "Runs": RunState, "Steps": StepState}
+
+
+@pytest.mark.parametrize(("heading", "states"), HEADINGS.items())
 def test_the_picture_has_the_arrows_of_the_table_and_the_table_all_states(heading, states):
     drawn = re.findall(r"^ +(\S+) --> (\S+)$", section(heading), flags=re.MULTILINE)
     pictured = {tuple(name.replace("[*]", NOTHING) for name in arrow) for arrow in drawn}
     assert len(drawn) == len(pictured)
     assert pictured == arrows(heading)
     assert {end for _, end in arrows(heading)} == {str(state) for state in states}
+
+
+@pytest.mark.parametrize(("heading", "known"), [("Runs", ARROWS), ("Steps", STEP_ARROWS)])
+def test_runs_and_their_steps_go_the_ways_that_are_drawn_and_no_other(heading, known):
+    allowed = {(str(before), str(after)) for before, afters in known.items() for after in afters}
+    first = next(iter(known))
+    assert arrows(heading) == allowed | {(NOTHING, str(first))}
 
 
 # --- windows ----------------------------------------------------------------------------------------------------------

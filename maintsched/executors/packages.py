@@ -7,6 +7,7 @@ command runs later with the same pins and without refreshing anything, so that w
 """
 
 import re
+from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
@@ -81,7 +82,7 @@ def named(items: Iterable[Item]) -> set[tuple[str, str | None]]:
 # --- the executor -----------------------------------------------------------------------------------------------------
 
 
-class PackageExecutor:
+class PackageExecutor(ABC):
     """What `apt`, `dnf` and `zypper` have in common. Below `verify` stands what each does in its own way."""
 
     name: ClassVar[str]
@@ -165,37 +166,37 @@ class PackageExecutor:
 
     # --- what each package manager does in its own way ---
 
+    @abstractmethod
     async def _refresh(self, link: Link) -> None:
         """Bring the lists of packages up to date; `ExecutionError` where one does not come."""
-        raise NotImplementedError
 
+    @abstractmethod
     async def _offer(self, link: Link, *, security: bool) -> Offer:
         """Return everything there is to do, or only what mends holes."""
-        raise NotImplementedError
 
+    @abstractmethod
     def _ways(self, wanted: Sequence[Item]) -> Iterable[Sequence[Item]]:
         """Return which items may be named in the command, in the order in which that is tried."""
-        raise NotImplementedError
 
+    @abstractmethod
     async def _simulate(self, link: Link, pins: Sequence[Item]) -> tuple[Item, ...]:
         """Return what the command with these pins would do."""
-        raise NotImplementedError
 
+    @abstractmethod
     def _work(self, plan: UpdatePlan, pins: Sequence[Item]) -> tuple[Step, ...]:
         """Return the steps that install what is pinned."""
-        raise NotImplementedError
 
+    @abstractmethod
     async def _installed(self, link: Link, names: Sequence[str]) -> Mapping[str, Words]:
         """Return the versions of packages that are there; names may be patterns."""
-        raise NotImplementedError
 
+    @abstractmethod
     async def _broken(self, link: Link) -> Sequence[str]:
         """Return which packages are in no sound state, each with the way out."""
-        raise NotImplementedError
 
+    @abstractmethod
     async def _reboot(self, link: Link) -> "Reboot":
         """Say whether the host has to be restarted."""
-        raise NotImplementedError
 
     # --- asking the host ---
 

@@ -30,6 +30,8 @@ from maintsched.mail.tls import tls_fault, tls_words
 
 QUIT_SECONDS_MAX = 5.0
 """How long a server may take to say good-bye, which nobody waits for."""
+UNNOTICED_SHARE = 0.01
+"""Share of the time a server may take that it may be short of."""
 SECRET_MIN = 4
 """Characters from which on a password is taken out of what a server says; a shorter one is part of too many words."""
 AUTH_MISSING = (530, 538)
@@ -221,7 +223,7 @@ class Connection:
         """Say what has to be said, and wait for each answer as long as a server may take."""
         try:
             # One limit that is moved: a limit for each answer would take longer than to ask and to read it.
-            async with asyncio.timeout(None) as self._patience:
+            async with asyncio.timeout(self.settings.timeout_seconds) as self._patience:
                 return await self._dialogue(mail)
         except TimeoutError as error:
             if self._step is Step.DOT and _unsent(self.client):  # it still lies here, and goes nowhere any more
@@ -256,7 +258,10 @@ class Connection:
         return await protocol.read_response()
 
     def _begin_to_wait(self) -> None:
-        self._patience.reschedule(asyncio.get_running_loop().time() + self.settings.timeout_seconds)
+        """Let the server have its time from now on; it is not moved by less than anybody notices."""
+        until = asyncio.get_running_loop().time() + self.settings.timeout_seconds
+        if until - (self._patience.when() or 0) > self.settings.timeout_seconds * UNNOTICED_SHARE:
+            self._patience.reschedule(until)
 
     def _mail_options(self, mail: Outgoing, data: bytes) -> list[str]:
         options = []

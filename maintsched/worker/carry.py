@@ -38,7 +38,7 @@ from maintsched.worker.alerts import record_alerts
 from maintsched.worker.crews import Crew, crew_of, target_of, versions_of
 from maintsched.worker.grounds import closed_gates, ground_of
 from maintsched.worker.house import House
-from maintsched.worker.runevidence import TOLD, begun_event, ended_event, run_alert, run_event, silent_alert, step_event
+from maintsched.worker.runevidence import TOLD, ended_event, run_alert, run_event, silent_alert, step_event
 from maintsched.worker.runsteps import CHANGING, TOUCHING, UNTOUCHED, PartPlan, first_steps
 from maintsched.worker.worknotices import record_work
 
@@ -129,7 +129,6 @@ class Carrier:
                 return False
             if hand is Hand.NEW:
                 self.save(connection, replace(run, state=RunState.RUNNING, gate=None, why=""), now)
-                append(connection, [begun_event(self.run, now)])
                 if not read_steps(connection, self.key, run.attempt):
                     for each in first_steps(run):
                         write_step(connection, each)
@@ -213,8 +212,8 @@ class Carrier:
 
     @property
     def acted(self) -> bool:
-        """Say whether a step that changes something was started, a backup included."""
-        return any(each.step.phase in CHANGING and each.step.state not in UNTOUCHED for each in self.steps)
+        """Say whether a step that changes something, or a backup, was asked for; it may never have reached the host."""
+        return any(each.step.phase in CHANGING and each.step.tries for each in self.steps)
 
     @property
     def undoing(self) -> bool:

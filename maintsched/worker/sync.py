@@ -170,6 +170,11 @@ def _in_force(connection: Connection, instances: set[str], customers: set[str], 
     for outage in read_outages(connection, since=utc(now)):
         if outage.outage.instance in instances and outage.outage.end is None:
             yield f"outage {outage.key} of {outage.outage.instance} (maintsched outage close)"
+    yield from _agreed(connection, instances, now)
+
+
+def _agreed(connection: Connection, instances: set[str], now: datetime) -> Iterator[str]:
+    """Return what was agreed about one of these instances and has not ended."""
     for deferral in read_deferrals(connection):
         ended = deferral.withdrawn_at or deferral.until
         if deferral.instance in instances and utc(ended) > utc(now):

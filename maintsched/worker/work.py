@@ -9,9 +9,11 @@ from sqlalchemy import Connection
 from maintsched.executors.port import Answer, Job, JobState, Link, Phase, Step
 from maintsched.localtime import utc
 from maintsched.runs import Gate, Hold, RunState, StepState
+from maintsched.store.evidence import append
 from maintsched.store.runs import KeptStep
 from maintsched.worker.carry import Carrier, Going
 from maintsched.worker.looks import Looks
+from maintsched.worker.runevidence import begun_event
 from maintsched.worker.runsteps import (
     CHANGING,
     PLAN,
@@ -86,6 +88,8 @@ class Work:
             if hold is not None:
                 return self._held(connection, hold, now)
             name = job_name(kept.step)
+            if not carrier.acted:
+                append(connection, [begun_event(carrier.run, now)])
             begun = replace(kept.step, state=StepState.STARTED, job=name, tries=kept.step.tries + 1, started_at=now)
             carrier.put(connection, replace(kept, step=begun, data=data))
             if kept.step.phase in TOUCHING and carrier.run.started_at is None:
