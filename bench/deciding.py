@@ -43,9 +43,9 @@ class Evening:
     pauses: tuple[Pause, ...]
     runs: tuple[Run, ...]
 
-    def decide(self) -> Decision:
-        """Return what may start: the register is made anew, as each pass makes it."""
-        register = Register(
+    def register(self) -> Register:
+        """Return how the fleet stands."""
+        return Register(
             self.contract,
             self.fleet,
             self.facts,
@@ -55,6 +55,10 @@ class Evening:
             deferrals=self.deferrals,
             pauses=self.pauses,
         )
+
+    def decide(self) -> Decision:
+        """Return what may start: the register is made anew, as each pass makes it."""
+        register = self.register()
         return decide(
             self.contract,
             TERMS,

@@ -27,7 +27,7 @@ from tests.houses import REMINDED, contact, world
 from tests.promise_watch import Watch
 from tests.workshop import one_customer, portal
 
-LAST = datetime(2027, 3, 1, tzinfo=UTC)
+LAST = datetime(2027, 6, 1, tzinfo=UTC)
 """Later than that it does not get."""
 HOSTS = ("shared.host.example", "test.host.example", "own.host.example", "cedar.host.example")
 

@@ -315,7 +315,7 @@ class Watch:
         known = [each for each in self.rows("window") if only in (None, each["id"])]
         mine = [each for each in known if not each["instances"] or instance in each["instances"]]
         yield from (((each["starts_at"], each["ends_at"]), each) for each in mine if each["state"] == "confirmed")
-        for key in ("2026-11", "2026-12", "2027-01", "2027-02", "2027-03", "2027-04"):
+        for key in ("2026-11", "2026-12", *(f"2027-{number:02}" for number in range(1, 8))):
             name = f"monthly/{key}"
             replaced = any(each["id"] == name and each["state"] != "tentative" for each in mine)
             span = first_tuesday(key)
@@ -337,7 +337,7 @@ class Watch:
         left out who had to be told and still has to be.
         """
         mails = [each for each in self.rows("notice", subject=subject, customer=instance["customer"])]
-        people = {each["contact"]: each["roles"] for each in self.rows("contact", customer=instance["customer"])}
+        people = {each["key"]: each["roles"] for each in self.rows("contact", customer=instance["customer"])}
         known: dict[str, datetime | None] = {}
         asked = set()
         for mail in sorted(mails, key=lambda each: (each["sequence"], each["stamp"])):

@@ -6,10 +6,11 @@ from datetime import UTC, date, datetime, timedelta
 import pytest
 
 import maintsched as ms
+from bench import deciding
 from maintsched import holds as closing
 from maintsched.announcements import WindowState
 from maintsched.facts import Pin
-from maintsched.gates import latest_start, residents
+from maintsched.gates import Turns, holds, latest_start, residents, standing_of
 from maintsched.runs import APPROVABLE, Gate, Pause, RunItem, RunState, RunTerms
 from tests.evenings import (
     END,
@@ -120,6 +121,18 @@ def test_another_window_that_is_open_for_the_neighbour_will_do():
     other = kept("critical/b", start=START, instances=["birch-prod"])
     told = {(WINDOW, "acme-prod"): IN_TIME, ("critical/b", "birch-prod"): IN_TIME}
     assert neighbours(announcements=(moved, other), told=told).holds() == ()
+
+
+def test_of_several_open_windows_of_a_neighbour_the_one_it_was_told_of_counts():
+    longer = kept("critical/b", end=END + timedelta(hours=1), instances=["birch-prod"])
+    made = neighbours(announcements=(kept(), longer))
+    assert made.holds() == ()
+    assert made.register().residents("h.example")[1].window_id == WINDOW
+
+
+def test_a_window_of_the_rule_stands_as_long_as_another_time_is_only_offered():
+    offered = replace(kept(start=END, end=END + timedelta(hours=4)), state=WindowState.TENTATIVE)
+    assert evening(announcements=(offered,)).holds() == ()
 
 
 def test_another_open_window_does_not_stand_in_for_the_one_that_the_run_is_for():
@@ -605,6 +618,21 @@ def test_a_run_is_not_taken_for_one_that_differs_in_what_a_gate_asks(other, gate
     found = evening(*keys, runs=runs, announcements=(kept(), kept("critical/c", instances=["b-prod"]))).decide()
     assert found.start == (runs[0].key,)
     assert found.held[runs[1].key].gate is gate
+
+
+@pytest.mark.parametrize("told", [True, False])
+def test_a_decision_for_a_large_fleet_is_what_each_run_by_itself_is_told(told):
+    large = deciding.evening_of(200, told=told)
+    found, register = large.decide(), large.register()
+    turns = Turns(deciding.TERMS, large.runs, (), now=deciding.NOW)
+    assert bool(found.start) is told
+    for one in large.runs:
+        standing = standing_of(one, register, turns, confirmed=register.confirmed(one), known_executors=("apt",))
+        hold = next(iter(holds(large.contract, deciding.TERMS, standing, now=deciding.NOW)), None)
+        if one.key in found.start:
+            assert hold is None
+        elif one.state is RunState.PLANNED and found.held[one.key].gate not in (Gate.HOST, Gate.LIMIT):
+            assert found.held[one.key] == hold
 
 
 def test_the_residents_of_one_host_can_be_asked_for_without_a_register():

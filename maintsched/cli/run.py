@@ -102,7 +102,8 @@ def show(key: str, output: bool, as_json: bool, config_file: str | None, now: st
         for line in paragraph.lines:
             click.echo(f"  {printable(line)}")
     for change in seen.kept.applied:
-        click.echo(f"  changed: {printable(str(change['name']))} {change['before']} -> {change['after']}")
+        before, after = change["before"] or "not known", change["after"] or "removed"
+        click.echo(f"  changed: {printable(str(change['name']))} {printable(str(before))} -> {printable(str(after))}")
     for step in steps if output else ():
         if step.tail:
             click.secho(f"attempt {step.attempt}, {step.name}", bold=True)

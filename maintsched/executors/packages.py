@@ -155,13 +155,14 @@ class PackageExecutor(ABC):
             problems.append(f"{item.name}: expected {item.after or 'it removed'}, found {' '.join(there) or 'none'}")
             if (item.before not in there) if item.before else there:  # changed, yet not into what was planned
                 applied.append(Item(name=item.name, before=item.before, after=" ".join(there), origin=item.origin))
-        problems += await self._broken(link)
+        broken = await self._broken(link)
         reboot = await self._reboot(link)
         return Verdict(
-            problems=(*problems, *reboot.problems),
+            problems=(*problems, *broken, *reboot.problems),
             versions=await self._versions(link, target),
             applied=tuple(applied),
             reboot_required=reboot.required,
+            untouched=not applied and not broken,
         )
 
     # --- what each package manager does in its own way ---

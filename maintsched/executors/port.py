@@ -281,6 +281,8 @@ class Verdict:
     applied: tuple[Item, ...] = ()
     """What has changed, exactly."""
     reboot_required: bool = False
+    untouched: bool = False
+    """It is certain that everything is as it was before the work: a failure then left nothing half done."""
 
 
 class Executor(Protocol):

@@ -94,8 +94,10 @@ def _after(at: datetime, other: datetime) -> bool:
     return utc(at) > utc(other)
 
 
-def _length(start: datetime, end: datetime) -> Elapsed:
-    return Elapsed(seconds=max(0, int(elapsed(start, end).total_seconds())))
+def _length(start: datetime, end: datetime) -> str:
+    """Say how long something took; what took less than a second did so in our clock alone."""
+    seconds = max(0, int(elapsed(start, end).total_seconds()))
+    return str(Elapsed(seconds=seconds)) if seconds else "under 1 s"
 
 
 def _why(contract: Contract, run: Run, holds: Iterable[Hold], now: datetime) -> Paragraph:

@@ -14,7 +14,7 @@ from maintsched.runs import Hold, RunState, StepState
 from maintsched.store.runs import KeptStep
 from maintsched.version import Version
 from maintsched.worker.carry import Going
-from maintsched.worker.runsteps import PREFLIGHT, REBOOT, PartPlan, item_json, work_steps
+from maintsched.worker.runsteps import PREFLIGHT, REBOOT, VERIFY, PartPlan, item_json, work_steps
 
 if TYPE_CHECKING:
     from maintsched.worker.work import Work
@@ -120,8 +120,11 @@ class Looks:
 
     def _planned(self, connection: Connection, kept: KeptStep, plans: list[PartPlan]) -> None:
         carrier, now = self.work.carrier, self.work.now
-        said = "\n".join(f"{item.name} {item.before} -> {item.after}" for each in plans for item in each.plan.items)
-        self._looked(connection, kept, StepState.DONE, said or "nothing to change")
+        changes = [
+            f"{item.name} {item.before or '-'} -> {item.after or '-'}" for each in plans for item in each.plan.items
+        ]
+        notes = [f"{each.part}: {note}" for each in plans for note in each.plan.notes]
+        self._looked(connection, kept, StepState.DONE, "\n".join([*(changes or ["nothing to change"]), *notes]))
         carrier.save(connection, carrier.run, now, plans=tuple(each.as_json() for each in plans))
         before = self._preflight().data
         if all(each.plan.empty for each in plans):
@@ -167,8 +170,13 @@ class Looks:
 
     def reboot_left(self) -> bool:
         """Say whether the last look found that the host still has to be restarted."""
-        last = [each for each in self.work.carrier.steps if each.step.phase == "verify"]
+        last = [each for each in self.work.carrier.steps if each.step.phase == VERIFY]
         return bool(last and last[-1].data.get("reboot_required"))
+
+    def nothing_changed(self) -> bool:
+        """Say whether the last look is certain that nothing is other than before."""
+        last = [each for each in self.work.carrier.steps if each.step.phase == VERIFY]
+        return bool(last and last[-1].data.get("untouched"))
 
     # --- after --------------------------------------------------------------------------------------------------------
 
@@ -180,19 +188,20 @@ class Looks:
             self._begin(connection, kept)
         problems: list[str] = []
         versions: dict[str, str] = {}
-        applied, reboot = [], False
+        applied, reboot, untouched = [], False, True
         for each in carrier.plans:
             verdict = await carrier.crew.parts[each.part].verify(self._target(each.part), work.link, each.plan)
             problems += [f"{each.part}: {problem}" for problem in verdict.problems]
             versions |= verdict.versions
             applied += [{"part": each.part, **item_json(item)} for item in verdict.applied]
             reboot = reboot or verdict.reboot_required
+            untouched = untouched and verdict.untouched
         ill = await self._ill_after_undoing() if carrier.undoing else []
         with carrier.house.store.writing() as connection:
             carrier.require_hold(connection)
             state = StepState.FAILED if problems else StepState.DONE
             said = "\n".join(problems) or f"{len(applied)} changes, as planned"
-            self._looked(connection, kept, state, said, {"reboot_required": reboot})
+            self._looked(connection, kept, state, said, {"reboot_required": reboot, "untouched": untouched})
             carrier.save(connection, carrier.run, work.now, applied=tuple(applied))
             carrier.installed_now(connection, _readable(versions, carrier.house.contract.components))
             if ill:

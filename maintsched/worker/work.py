@@ -284,5 +284,8 @@ class Work:
             else:
                 gate, why = intended["gate"], intended["why"] or ""
                 hold = Hold(Gate(gate), why) if gate else None
-                carrier.end(connection, RunState(str(intended["state"])), now, why=why, hold=hold)
+                state = RunState(str(intended["state"]))
+                if state is RunState.FAILED_DIRTY and self.looks.nothing_changed():
+                    state = RunState.FAILED_CLEAN
+                carrier.end(connection, state, now, why=why, hold=hold)
         return Going.STOPS
