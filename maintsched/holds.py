@@ -256,7 +256,7 @@ def _brake(case: Case) -> Hold | None:
 
 def _wave(case: Case) -> Hold | None:
     standing = case.standing
-    way_out = "wait; `maintsched run list` shows what the other runs do"
+    way_out = f"wait; `maintsched run list` shows the others; or `maintsched run approve {case.run.key} --gate wave`"
     return Hold(Gate.WAVE, standing.wave, "", way_out, standing.wave_until) if standing.wave else None
 
 

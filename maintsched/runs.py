@@ -331,7 +331,7 @@ class Gate(StrEnum):
     LIMIT = "limit"  # not too many runs are under way
 
 
-APPROVABLE = frozenset({Gate.APPROVAL, Gate.BRAKE, Gate.HOOK})
+APPROVABLE = frozenset({Gate.APPROVAL, Gate.BRAKE, Gate.WAVE, Gate.HOOK})
 """Gates that an operator may open for a run. No promise to a customer is among them."""
 
 

@@ -15,12 +15,17 @@ from typing import Any
 from maintsched.executors.port import Command, Output
 from maintsched.executors.transports.fake import FakeHost, Fault
 from maintsched.executors.transports.fake import World as Hosts
+from maintsched.facts import ChangeClass, WindowKind
 from maintsched.fleet import Customer, Fleet, Instance
 from maintsched.intake.config import ExecutorConfig
 from maintsched.mail.outcomes import Outgoing, Result
+from maintsched.plan import make_plan
 from maintsched.runs import RunTerms
+from maintsched.spans import Span
 from maintsched.store import Store, open_store
 from maintsched.version import Version
+from maintsched.windows import Window
+from maintsched.worker.house import read_scene
 from maintsched.worker.tick import tick
 from tests.databases import sqlite_store
 from tests.houses import REMINDED, contact, world
@@ -170,7 +175,7 @@ class PromiseHouse:
 
     def tick(self, *, places: int | None = None, softly: bool = False) -> None:
         """Make a pass; `places`: after so many of them its process is gone, `softly`: it may still tidy up."""
-        self.fuse.left, self.fuse.softly = places, softly
+        self.fuse.left, self.fuse.softly, self.disturbed = places, softly, False
         try:
             asyncio.run(tick(self.house, now=self.now))
         except Crash:
@@ -178,7 +183,8 @@ class PromiseHouse:
         finally:
             self.fuse.left, self.fuse.dead = None, False
         self.watch.passed(self.now)
-        self.watch.broken += self.lost_fixes()
+        if not self.disturbed:
+            self.watch.broken += self.lost_fixes()
 
     # --- around it ----------------------------------------------------------------------------------------------------
 
@@ -194,6 +200,7 @@ class PromiseHouse:
     def program(self, host: FakeHost, command: Command) -> Output:
         """What a command does on a host; something else may happen meanwhile."""
         if self.interludes:
+            self.disturbed = True
             self.interludes.pop()()
         name = command.argv[0].removeprefix("/srv/")
         instance = command.environment.get("MAINTSCHED_INSTANCE", "")
@@ -221,6 +228,35 @@ class PromiseHouse:
 
     # --- fixes --------------------------------------------------------------------------------------------------------
 
-    def lost_fixes(self) -> list[str]:
+    def lost_fixes(self) -> Iterator[str]:
         """Security releases that are not there, are on no way into a window that is proved, and nobody was told of."""
-        return []
+        alerts = [str(each["facts"]["alert"]) for each in self.watch.rows("notice", kind="operator_alert")]
+        with self.store.reading() as connection:
+            scene = read_scene(connection, self.house.contract, self.now)
+        span = Span(start=self.now, end=self.now + timedelta(days=100))
+        plan = make_plan(self.house.contract, scene.fleet, scene.facts, span, now=self.now)
+        ahead = [each for each in plan.windows if each.window.start >= self.now]
+        for fix in scene.facts.releases:
+            holding = [each.version for each in scene.facts.releases if each.holds(fix.version)]
+            wanted = fix.change_class is ChangeClass.SECURITY and not fix.withdrawn and fix.available_at <= self.now
+            for instance in self.watch.rows("instance") if wanted else ():
+                key, version = instance["key"], Version.parse(instance["versions"]["intrexx"])
+                if version >= fix.version or version in holding or not self.watch.runs(instance, self.now):
+                    continue
+                names = {str(each) for each in holding}
+                takes = (each for each in ahead if any(row.instance == key and row.release in names for row in each.work))
+                way = next(takes, None)
+                known = any(key in each and str(fix.version) in each for each in alerts)
+                if not known and (way is None or not self._can_be_proved(instance, way.window)):
+                    yield f"{fix.id} is lost for {key} at {self.now:%Y-%m-%d %H:%M}, planned for {way and way.window.id}"
+
+    def _can_be_proved(self, instance: dict[str, Any], window: Window) -> bool:
+        row = self.watch.row("window", id=window.id) or {"id": window.id, "origin": None, "mailed": True}
+        told = self.watch.told(instance, row["origin"] or row["id"], window.start, window.end)
+        emergency = window.kind is WindowKind.EMERGENCY
+        if told is not None and (emergency or told <= window.start - timedelta(hours=72)):
+            return True
+        people = [each["roles"] for each in self.watch.rows("contact", customer=instance["customer"])]
+        somebody = any("system_responsible" in roles for roles in people)
+        in_time = emergency or self.now <= window.start - timedelta(hours=72)
+        return bool(row["mailed"]) and somebody and in_time

@@ -216,7 +216,7 @@ class Watch:
         left = work + timedelta(minutes=self.terms.reboot_minutes + self.terms.rollback_minutes)
         for instance in self._on(run["host"]):
             own = instance["key"] == run["instance"]
-            if not own and not (self._runs(instance, now) and self._may_be_touched(instance, now)):
+            if not own and not (self.runs(instance, now) and self._may_be_touched(instance, now)):
                 continue
             here = [*self._open(instance, now, run["window"] if own else None)]
             good = [span_end for span_start, span_end, kind, told in here if _in_time(kind, span_start, told, now)]
@@ -229,7 +229,7 @@ class Watch:
         """Subscription, consent; no freeze, pause or deferral of anybody on the host."""
         there = self._on(run["host"])
         own = next((each for each in there if each["key"] == run["instance"]), None)
-        if own is None or not self._runs(own, now):
+        if own is None or not self.runs(own, now):
             yield "the subscription does not run, or not there"
         elif not self._may_be_touched(own, now):
             yield "no consent holds"
@@ -245,7 +245,7 @@ class Watch:
                     yield f"freeze {freeze['key']} keeps {hit} out of {instance['key']}"
             for deferral in self.rows("deferral", instance=instance["key"]):
                 end = min(filter(None, (deferral["until"], deferral["withdrawn_at"])))
-                if deferral["starts_at"] <= now < end and self._runs(instance, now):
+                if deferral["starts_at"] <= now < end and self.runs(instance, now):
                     yield from self._deferred(run, deferral)
         for item in run["items"]:
             release = self._release(item)
@@ -301,7 +301,8 @@ class Watch:
     def _on(self, host: str) -> list[Row]:
         return [each for each in self.rows("instance") if each["host"].lower() == host.lower()]
 
-    def _runs(self, instance: Row, now: datetime) -> bool:
+    def runs(self, instance: Row, now: datetime) -> bool:
+        """Say whether its subscription runs."""
         today = now.astimezone(ZONE).date().isoformat()
         return (instance["starts_on"] or "") <= today <= (instance["ends_on"] or "9999")
 

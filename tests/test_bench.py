@@ -11,7 +11,9 @@ from types import ModuleType
 import pytest
 
 import maintsched as ms
-from bench import big_plan, calendars, ledger, mailhouse, mails, outages
+from bench import big_plan, calendars, deciding, ledger, mailhouse, mails, outages
+from maintsched.gates import Turns, holds, standing_of
+from maintsched.runs import Gate, RunState
 
 CALENDARS = ("text/calendar", "application/ics")
 NAMED = ("DTSTART", "DTEND", "STATUS", "X-MAINTNOTE-ACCOUNT", "X-MAINTNOTE-OBJECT-ID", "X-MAINTNOTE-IMPACT", "METHOD")
@@ -80,3 +82,18 @@ def test_a_quick_run_prints_every_line_and_writes_no_page() -> None:
     assert "a plan of 12 months" in done.stdout
     assert "a pass with nothing due" in done.stdout
     assert (page.read_bytes() if page.exists() else None) == before
+
+
+@pytest.mark.parametrize("told", [True, False])
+def test_what_is_decided_for_a_large_fleet_is_what_each_run_by_itself_is_told(told: bool) -> None:
+    large = deciding.evening_of(200, told=told)
+    found, register = large.decide(), large.register()
+    turns = Turns(deciding.TERMS, large.runs, (), now=deciding.NOW)
+    assert bool(found.start) is told
+    for one in large.runs:
+        standing = standing_of(one, register, turns, confirmed=register.confirmed(one), known_executors=("apt",))
+        hold = next(iter(holds(large.contract, deciding.TERMS, standing, now=deciding.NOW)), None)
+        if one.key in found.start:
+            assert hold is None
+        elif one.state is RunState.PLANNED and found.held[one.key].gate not in (Gate.HOST, Gate.LIMIT):
+            assert found.held[one.key] == hold

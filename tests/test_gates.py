@@ -6,11 +6,10 @@ from datetime import UTC, date, datetime, timedelta
 import pytest
 
 import maintsched as ms
-from bench import deciding
 from maintsched import holds as closing
 from maintsched.announcements import WindowState
 from maintsched.facts import Pin
-from maintsched.gates import Turns, holds, latest_start, residents, standing_of
+from maintsched.gates import latest_start, residents
 from maintsched.runs import APPROVABLE, Gate, Pause, RunItem, RunState, RunTerms
 from tests.evenings import (
     END,
@@ -549,7 +548,7 @@ def test_limits_of_the_fleet_and_of_a_customer_count_what_is_under_way_and_nothi
 def test_an_approval_opens_none_of_the_gates_that_are_promises():
     held = evening(told={}, facts=ms.Facts(freezes=(freeze("os"),)), pauses=(Pause(key="p", since=NOW, reason="x"),))
     assert held.but(approvals={held.runs[0].key: list(Gate)}).gates() == held.gates()
-    assert {Gate.APPROVAL, Gate.BRAKE, Gate.HOOK} == APPROVABLE
+    assert {Gate.APPROVAL, Gate.BRAKE, Gate.WAVE, Gate.HOOK} == APPROVABLE
 
 
 # --- deciding ---------------------------------------------------------------------------------------------------------
@@ -618,21 +617,6 @@ def test_a_run_is_not_taken_for_one_that_differs_in_what_a_gate_asks(other, gate
     found = evening(*keys, runs=runs, announcements=(kept(), kept("critical/c", instances=["b-prod"]))).decide()
     assert found.start == (runs[0].key,)
     assert found.held[runs[1].key].gate is gate
-
-
-@pytest.mark.parametrize("told", [True, False])
-def test_a_decision_for_a_large_fleet_is_what_each_run_by_itself_is_told(told):
-    large = deciding.evening_of(200, told=told)
-    found, register = large.decide(), large.register()
-    turns = Turns(deciding.TERMS, large.runs, (), now=deciding.NOW)
-    assert bool(found.start) is told
-    for one in large.runs:
-        standing = standing_of(one, register, turns, confirmed=register.confirmed(one), known_executors=("apt",))
-        hold = next(iter(holds(large.contract, deciding.TERMS, standing, now=deciding.NOW)), None)
-        if one.key in found.start:
-            assert hold is None
-        elif one.state is RunState.PLANNED and found.held[one.key].gate not in (Gate.HOST, Gate.LIMIT):
-            assert found.held[one.key] == hold
 
 
 def test_the_residents_of_one_host_can_be_asked_for_without_a_register():

@@ -57,6 +57,9 @@ soon = st.sampled_from([0, 1, 5, 20, 45, 100]).map(lambda number: number * MINUT
 hours = st.sampled_from([0, 1, 3, 30, 71, 72, 75, 100]).map(lambda number: number * HOUR)
 classes = st.lists(st.sampled_from(list(ChangeClass)), min_size=1, max_size=4, unique=True).map(tuple)
 customers = st.sampled_from(["acme", "birch", "cedar"])
+calls = st.sampled_from(["open", "start", "look", "forbid", "run"])
+programs = st.sampled_from(["probe", "plan", "backup", "stop", "apply", "apply", "start", "rollback", "reboot"])
+codes = st.sampled_from([1, 69, 75, 102])
 
 
 class Promise(RuleBasedStateMachine):
@@ -148,9 +151,24 @@ class Promise(RuleBasedStateMachine):
                 self.shop.go(at)
                 self.shop.tick()
 
-    @rule(into=st.sampled_from([0, 5, 30]), looks=st.sampled_from([0, 0, 1, 3, None]))
-    def an_evening_without_trouble(self, into: int, looks: int | None) -> None:
-        """What held work is gone, and a window opens."""
+    @rule(
+        into=st.sampled_from([0, 5, 30]),
+        looks=st.sampled_from([0, 0, 1, 3, None]),
+        faults=st.lists(st.tuples(hosts, st.sampled_from([*Fault]), calls), max_size=2),
+        answers=st.lists(st.tuples(hosts, programs, codes), max_size=2),
+        meanwhile=st.lists(st.tuples(st.integers(0, 8), instances, hosts), max_size=1),
+        ends=st.sampled_from(["vanish", "reboot", "finish"]),
+    )
+    def an_evening(
+        self,
+        into: int,
+        looks: int | None,
+        faults: list[tuple[str, Fault, str]],
+        answers: list[tuple[str, str, int]],
+        meanwhile: list[tuple[int, str, str]],
+        ends: str,
+    ) -> None:
+        """What held work is gone; a window opens, and it goes as well as it goes."""
         shop = self.shop
         for table in ("freeze", "pause"):
             for number in range(len(shop.watch.rows(table))):
@@ -158,10 +176,20 @@ class Promise(RuleBasedStateMachine):
         shop.answers.clear()
         shop.codes.clear()
         shop.fresh, shop.young = set(KEYS), True
+        self.consent(agreed=True)
+        self.the_month_goes_by(10, -1)
         for host in HOSTS:
             shop.hosts[host].reachable, shop.hosts[host].looks = True, looks
-        self.consent(agreed=True)
+        for host, fault, call in faults:
+            shop.hosts[host].fail(fault, call=call)
+        for host, name, code in answers:
+            shop.codes.setdefault((host, name), []).append(code)
+        for what, key, host in meanwhile:
+            self.meanwhile(what, key, host)
         self.the_month_goes_by(10, into)
+        for host in HOSTS if looks is None else ():
+            self.jobs_end(host, ends, 0)
+        self.a_pass(5 * MINUTE)
 
     @rule(number=some, into=st.sampled_from([0, 1, 40, 118, 125]))
     def a_window_comes(self, number: int, into: int) -> None:
@@ -315,7 +343,7 @@ class Promise(RuleBasedStateMachine):
     def jobs_take_long(self, host: str, looks: int | None) -> None:
         self.shop.hosts[host].finish_after(looks=looks)
 
-    @rule(host=hosts, fault=st.sampled_from([*Fault]), call=st.sampled_from(["open", "start", "look", "forbid", "run"]))
+    @rule(host=hosts, fault=st.sampled_from([*Fault]), call=calls)
     def a_fault(self, host: str, fault: Fault, call: str) -> None:
         self.shop.hosts[host].fail(fault, call=call)
 
@@ -332,12 +360,7 @@ class Promise(RuleBasedStateMachine):
             if each.state is JobState.RUNNING:
                 found.vanish(job) if how == "vanish" else found.finish(job, exit_code=code)
 
-    @rule(
-        host=hosts,
-        name=st.sampled_from(["probe", "plan", "backup", "stop", "apply", "apply", "start", "rollback", "reboot"]),
-        code=st.sampled_from([1, 69, 75, 102]),
-        times=st.sampled_from([1, 1, 3]),
-    )
+    @rule(host=hosts, name=programs, code=codes, times=st.sampled_from([1, 1, 3]))
     def a_program_says(self, host: str, name: str, code: int, times: int) -> None:
         self.shop.codes.setdefault((host, name), []).extend([code] * times)
 

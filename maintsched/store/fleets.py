@@ -7,7 +7,7 @@ from datetime import date, datetime, time
 from hashlib import sha256
 from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, delete, insert, select, update
+from sqlalchemy import Connection, delete, func, insert, select, update
 
 from maintsched.errors import UnknownName
 from maintsched.fleet import BackupRule, CalendarMethod, Contact, Customer, Fleet, Instance, Language
@@ -20,6 +20,8 @@ CONTACT = table_of(ContactRow)
 INSTANCE = table_of(InstanceRow)
 ERASED = "erased"
 """What stands in place of the name of a contact whose data were erased."""
+NAMED_HOSTS = 500
+"""Hosts up to which the database is asked for these alone; a statement takes no end of names."""
 
 
 def read_fleet(connection: Connection, customers: Collection[str] | None = None) -> Fleet:
@@ -110,9 +112,12 @@ def kept_contacts(connection: Connection) -> dict[tuple[str, str], KeptContact]:
 
 
 def customers_on(connection: Connection, hosts: Collection[str]) -> set[str]:
-    """Return the customers that have an instance on one of `hosts`."""
-    wanted = select(INSTANCE.c.customer).where(INSTANCE.c.host.in_(sorted(hosts))).distinct()
-    return set(connection.execute(wanted).scalars())
+    """Return the customers that have an instance on one of `hosts`; large and small letters are the same."""
+    wanted = {host.lower() for host in hosts}
+    known = select(INSTANCE.c.host, INSTANCE.c.customer).distinct()
+    if len(wanted) <= NAMED_HOSTS:
+        known = known.where(func.lower(INSTANCE.c.host).in_(sorted(wanted)))
+    return {customer for host, customer in connection.execute(known) if host.lower() in wanted}
 
 
 def write_versions(connection: Connection, instance: str, versions: Mapping[str, str]) -> None:

@@ -38,6 +38,7 @@ class ActionKind(StrEnum):
     BREACH = "breach"
     REPORT = "report"  # a delivery report that was read
     RUN = "run"
+    FIX = "fix"  # a security release on no sure way into an instance, of which an operator knows
 
 
 def insert_new(connection: Connection, table: Table, rows: list[dict[str, Any]]) -> None:

@@ -126,14 +126,17 @@ def windows_since(connection: Connection, since: datetime) -> set[str]:
     return set(connection.execute(select(RUN.c.window).where(RUN.c.ends_at > since).distinct()).scalars())
 
 
-def read_worked(connection: Connection, since: datetime, now: datetime) -> dict[tuple[str, str], Worked]:
-    """Return when work was done in windows that end after `since`, by window and instance.
+def read_worked(
+    connection: Connection, since: datetime, now: datetime, customers: Collection[str] | None = None
+) -> dict[tuple[str, str], Worked]:
+    """Return when work was done in windows that end after `since`, by window and instance; of some customers or all.
 
     Work that goes on past the end of its window has lasted until `now`. Runs that have not begun say nothing yet.
     """
     columns = (RUN.c.window, RUN.c.instance, RUN.c.started_at, RUN.c.ended_at, RUN.c.ends_at)
+    theirs = [] if customers is None else [RUN.c.customer.in_(sorted(customers))]
     found = {}
-    for row in connection.execute(select(*columns).where(RUN.c.ends_at > since)):
+    for row in connection.execute(select(*columns).where(RUN.c.ends_at > since, *theirs)):
         ended_at = row.ended_at or (now if now > row.ends_at else None)
         if row.started_at is not None or row.ended_at is not None:
             found[row.window, row.instance] = Worked(row.started_at, ended_at)
@@ -238,14 +241,15 @@ def take(connection: Connection, run: Run, *, owner: str, now: datetime, lease_u
 
 
 def _lock_host(connection: Connection, run: Run, owner: str, now: datetime) -> bool:
-    held = connection.execute(select(HOST_LOCK.c.run).where(HOST_LOCK.c.host == run.host)).scalar_one_or_none()
+    host = run.host.lower()  # however it is written, it is one
+    held = connection.execute(select(HOST_LOCK.c.run).where(HOST_LOCK.c.host == host)).scalar_one_or_none()
     if held not in (None, run.key):
         return False
     if held is None:
-        row = {"host": run.host, "run": run.key, "owner": owner, "reason": f"{run.window}: {run.instance}"}
+        row = {"host": host, "run": run.key, "owner": owner, "reason": f"{run.window}: {run.instance}"}
         connection.execute(insert(HOST_LOCK).values(**row, since=now, heartbeat_at=now))
     else:
-        mine = update(HOST_LOCK).where(HOST_LOCK.c.host == run.host)
+        mine = update(HOST_LOCK).where(HOST_LOCK.c.host == host)
         connection.execute(mine.values(owner=owner, heartbeat_at=now))
     return True
 

@@ -82,7 +82,8 @@ def target_of(contract: Contract, fleet: Fleet, run: Run, components: Iterable[s
     """Return what a part of a run works on."""
     customer = fleet.owners[run.instance]
     instance = fleet.instance(run.instance)
-    neighbours = [each.key for each in fleet.instances() if each.host == run.host and each.key != run.instance]
+    host = run.host.lower()
+    neighbours = [each.key for each in fleet.instances() if each.host.lower() == host and each.key != run.instance]
     return Target(
         instance=run.instance,
         host=run.host,

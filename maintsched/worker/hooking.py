@@ -38,7 +38,8 @@ async def call_before(house: House, runs: Collection[Run], *, now: datetime) -> 
     """Call the hooks that have to do their part before these runs, or their windows, may begin."""
     if house.config.hooks and runs:
         urls = _urls(house, runs)
-        await _call(house, [*_windows(runs, Moment.BEFORE_WINDOW), *_of_runs(runs, Moment.BEFORE_RUN, urls)], now=now)
+        await _call(house, _windows(runs, Moment.BEFORE_WINDOW), now=now)
+        await _call(house, _of_runs(runs, Moment.BEFORE_RUN, urls), now=now)
 
 
 async def call_after(house: House, windows: Collection[str], *, now: datetime) -> None:
@@ -50,8 +51,8 @@ async def call_after(house: House, windows: Collection[str], *, now: datetime) -
     over = [run for run in runs if run.state in ENDS]
     still = {run.window for run in runs if run.state not in ENDS}
     ended = [run for run in over if run.window not in still]
-    occasions = [*_of_runs(over, Moment.AFTER_RUN, _urls(house, over)), *_windows(ended, Moment.AFTER_WINDOW)]
-    await _call(house, occasions, now=now)
+    await _call(house, _of_runs(over, Moment.AFTER_RUN, _urls(house, over)), now=now)
+    await _call(house, _windows(ended, Moment.AFTER_WINDOW), now=now)
 
 
 def _urls(house: House, runs: Iterable[Run]) -> dict[str, str]:

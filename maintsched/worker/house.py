@@ -147,7 +147,7 @@ def read_scene(
         told=told,
         known=known,
         outages=outages,
-        worked=read_worked(connection, since, now),
+        worked=read_worked(connection, since, now, customers),
     )
 
 

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
@@ -11,12 +11,11 @@ from sqlalchemy import Connection
 from maintsched.gates import Decision, decide
 from maintsched.journal import instant_text
 from maintsched.localtime import utc
-from maintsched.runs import UNDER_WAY, Hold, Run, RunState
+from maintsched.runs import UNDER_WAY, Gate, Hold, Run, RunState
 from maintsched.store.evidence import append
 from maintsched.store.fleets import customers_on
 from maintsched.store.orders import read_approvals
 from maintsched.store.runs import (
-    NOT_OVER,
     KeptRun,
     read_run,
     read_runs,
@@ -32,7 +31,7 @@ from maintsched.worker.entering import RECENT, anything_to_run, enter_due
 from maintsched.worker.grounds import hooks_in_the_way, read_ground
 from maintsched.worker.hooking import call_after, call_before
 from maintsched.worker.house import House
-from maintsched.worker.runevidence import ended_event, overrun_alert, run_alert
+from maintsched.worker.runevidence import ended_event, held_alert, overrun_alert, run_alert
 from maintsched.worker.worknotices import record_work, tell_of_work
 
 AROUND = 500
@@ -142,41 +141,41 @@ class _Round:
         now = self.house.clock()
         if self.house.config.hooks:
             with self.house.store.reading() as connection:
-                first = decision_at(connection, self.house, now=now, hooked=False)
-                starting = [read_run(connection, key).run for key in first.start] if first else []
-            await call_before(self.house, [run for run in starting if run.key not in self.tried], now=now)
+                waiting = runs_that_wait(connection)
+                first = decision_at(connection, self.house, waiting, now=now, hooked=False)
+            starting = [kept.run for key, kept in waiting.items() if key in first.start and key not in self.tried]
+            await call_before(self.house, starting, now=now)
         with self.house.store.writing() as connection:
-            decision = decision_at(connection, self.house, now=now)
-            if decision is None:
-                return ()
+            waiting = runs_that_wait(connection)
+            decision = decision_at(connection, self.house, waiting, now=now)
             for key in decision.over:
-                self._skip(connection, key, now)
+                self._skip(connection, waiting[key], now)
             for key in decision.cancelled:
-                _close(
-                    connection,
-                    self.house,
-                    read_run(connection, key),
-                    RunState.CANCELLED,
-                    "its window was moved or cancelled",
-                    now,
-                )
-            for key, hold in decision.held.items():
-                _note(connection, read_run(connection, key), hold, now)
+                why = "its window was moved or cancelled"
+                _close(connection, self.house, waiting[key], RunState.CANCELLED, why, now)
+            _note(connection, self.house, [(waiting[key], hold) for key, hold in decision.held.items()], now)
         return decision.start
 
-    def _skip(self, connection: Connection, key: str, now: datetime) -> None:
-        kept = read_run(connection, key)
+    def _skip(self, connection: Connection, kept: KeptRun, now: datetime) -> None:
         why = kept.run.why or "nobody was there to do it: no pass was made while the window was open"
         _close(connection, self.house, kept, RunState.SKIPPED, why, now)
         self.done.note(replace(kept.run, state=RunState.SKIPPED))
 
 
-def decision_at(connection: Connection, house: House, *, now: datetime, hooked: bool = True) -> Decision | None:
-    """Return what becomes of the runs that wait, at `now`; None where none waits. `hooked`: hooks are asked as well."""
-    runs = [each.run for each in read_runs(connection, states=set(NOT_OVER))]
-    planned = [each for each in runs if each.state is RunState.PLANNED]
+def runs_that_wait(connection: Connection) -> dict[str, KeptRun]:
+    """Return the runs that wait for their gates, by key."""
+    return {each.run.key: each for each in read_runs(connection, states={str(RunState.PLANNED)})}
+
+
+def decision_at(
+    connection: Connection, house: House, waiting: Mapping[str, KeptRun], *, now: datetime, hooked: bool = True
+) -> Decision:
+    """Return what becomes of the runs that wait, at `now`. `hooked`: hooks are asked as well."""
+    planned = [each.run for each in waiting.values()]
     if not planned:
-        return None
+        return Decision(held={})
+    under_way = [each.run for each in read_runs(connection, states={str(each) for each in UNDER_WAY})]
+    runs = [*planned, *under_way]
     customers = {each.customer for each in planned} | customers_on(connection, {each.host for each in planned})
     ground = read_ground(connection, house, now=now, customers=customers if len(customers) <= AROUND else None)
     ended = [each.run for each in read_runs(connection, windows={each.window for each in planned}) if each.run.over]
@@ -202,10 +201,33 @@ def _recent(house: House, now: datetime) -> set[str]:
         return windows_since(connection, utc(now) - RECENT)
 
 
-def _note(connection: Connection, kept: KeptRun, hold: Hold, now: datetime) -> None:
-    """Note which gate holds a run that waits."""
-    if (kept.run.gate, kept.run.why) != (hold.gate, hold.fact):
-        write_run(connection, replace(kept, run=replace(kept.run, gate=hold.gate, why=hold.fact)), now=now)
+TOLD_AT_ONCE = frozenset(
+    {
+        Gate.WINDOW,
+        Gate.SUBSCRIPTION,
+        Gate.CONSENT,
+        Gate.EXECUTOR,
+        Gate.NOTICE,
+        Gate.CUT_OFF,
+        Gate.APPROVAL,
+        Gate.BRAKE,
+        Gate.HOOK,
+    }
+)
+"""Gates of which an operator hears as soon as they hold work back: others open by themselves, or somebody closed them."""
+
+
+def _note(connection: Connection, house: House, held: Iterable[tuple[KeptRun, Hold]], now: datetime) -> None:
+    """Note which gate holds each run that waits, and tell an operator of what nobody else will see to (law 9)."""
+    alerts = []
+    for kept, hold in held:
+        run = kept.run
+        if (run.gate, run.why) == (hold.gate, hold.fact):
+            continue
+        write_run(connection, replace(kept, run=replace(run, gate=hold.gate, why=hold.fact)), now=now)
+        if hold.gate in TOLD_AT_ONCE and run.gate is not hold.gate:
+            alerts.append(held_alert(run, hold))
+    record_alerts(connection, house.contract, alerts, now)
 
 
 def _close(connection: Connection, house: House, kept: KeptRun, state: RunState, why: str, now: datetime) -> None:

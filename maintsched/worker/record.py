@@ -20,6 +20,7 @@ from maintsched.store.outbox import record
 from maintsched.store.tables import FACTS_VERSION, LAST_PASS, read_meta, write_meta
 from maintsched.store.windows import keep_windows
 from maintsched.worker.alerts import Alert, record_alerts
+from maintsched.worker.fixes import next_look, record_lost_fixes
 from maintsched.worker.house import LOOKBACK, House, Scene, read_scene
 from maintsched.worker.reports import next_report, report_rounds
 
@@ -51,10 +52,12 @@ def record_due(house: House, *, now: datetime) -> Recorded:
         found = due(plan, scene.fleet, scene.known, now=now)
         rounds = (*found.rounds, *report_rounds(connection, house.contract, scene, now=now))
         recorded = _write(connection, house.contract, found, rounds, now, scene.known.subjects)
+        record_lost_fixes(connection, house.contract, scene, plan, now=now)
         mark = _mark(house.contract, house.config.worker.horizon_months, connection)
         moments = [
             at for at in (next_due(plan, scene.fleet, scene.known, now=now), next_report(house.contract, now)) if at
         ]
+        moments += next_look(house.contract, scene, plan, now=now)
         moments.append(utc(now) + (utc(plan.span.end) - utc(now)) / 2)  # the horizon moves on by itself
         write_meta(connection, PLANNED, f"{mark} {instant_text(min(moments, key=utc))}")
         write_meta(connection, LAST_PASS, instant_text(now))

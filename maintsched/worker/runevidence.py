@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Any
 
 from maintsched.journal import EntryKind, Event, instant_text
-from maintsched.runs import BAD, ENDS, WELL, Run, RunState
+from maintsched.runs import BAD, ENDS, WELL, Hold, Run, RunState
 from maintsched.store.runs import KeptRun, KeptStep
 from maintsched.worker.alerts import Alert
 
@@ -92,6 +92,18 @@ def run_alert(run: Run, steps: Iterable[KeptStep]) -> Alert:
         title=f"Run of {run.instance} in {run.window}: {state}",
         lines=(f"{run.instance} on {run.host}: {run.why or state}", *where, *tail),
         way_out=_WAYS_OUT.get(run.state, _LOOK).format(key=run.key),
+    )
+
+
+def held_alert(run: Run, hold: Hold) -> Alert:
+    """Return the alert about work whose window is open and that a gate holds back."""
+    clause = f" (clause {hold.clause})" if hold.clause else ""
+    return Alert(
+        key=f"{run.key}/{run.attempt}/held/{hold.gate}",
+        subject=f"runs/{run.window}",
+        title=f"Work in {run.window} is held back: {str(hold.gate).replace('_', ' ')}",
+        lines=(f"{run.instance}: {hold.fact}{clause}",),
+        way_out=f"{hold.way_out}. `maintsched explain {run.key}` says how it stands.",
     )
 
 
