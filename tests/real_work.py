@@ -75,6 +75,8 @@ contact = "support@hosting.example"
 [worker]
 lease_seconds = 60
 """
+NO_RESTART: dict[str, Any] = {"reboot": []}
+"""The host is the machine of whoever tests: nothing may restart it."""
 BACKUP_AGE = ["echo", (OPEN - timedelta(hours=3)).isoformat()]
 RUNS = {"patience_seconds": 40, "poll_seconds": 1}
 ONE = CUSTOMER + INSTANCE.format(key="acme-prod", host=WEB, executor="apt")
@@ -338,7 +340,8 @@ def apt_table(sshd: Sshd, root: AptRoot, jobs: Path, hosts: list[str], **more: A
     """Return a table `[executor.NAME]` for hosts that are all this sshd, with the apt of a root."""
     ssh = sshd.settings(addresses=dict.fromkeys(hosts, HOST), jobs=str(jobs), **more.pop("ssh", {}))
     settings = {"ssh": ssh, "apt": {**root.settings, **more.pop("apt", {})}}
-    return {"transport": "ssh", "parts": {"linux": "apt"}, "backup_age": BACKUP_AGE, "settings": settings, **more}
+    table = {"transport": "ssh", "parts": {"linux": "apt"}, "backup_age": BACKUP_AGE, "settings": settings}
+    return {**table, **NO_RESTART, **more}
 
 
 def _toml_lines(table: Mapping[str, Any]) -> Iterator[str]:

@@ -61,6 +61,16 @@ calls = st.sampled_from(["open", "start", "look", "forbid", "run"])
 programs = st.sampled_from(["probe", "plan", "backup", "stop", "apply", "apply", "start", "rollback", "reboot"])
 codes = st.sampled_from([1, 69, 75, 102])
 
+EVENING: dict[str, Any] = {
+    "into": st.sampled_from([0, 5, 30]),
+    "looks": st.sampled_from([0, 0, 1, 3, None]),
+    "faults": st.lists(st.tuples(hosts, st.sampled_from([*Fault]), calls), max_size=2),
+    "answers": st.lists(st.tuples(hosts, programs, codes), max_size=2),
+    "meanwhile": st.lists(st.tuples(st.integers(0, 8), instances, hosts), max_size=2),
+    "ends": st.sampled_from(["vanish", "reboot", "finish"]),
+}
+"""How an evening on which work is done may go; there are more of them than of anything else that may happen."""
+
 
 class Promise(RuleBasedStateMachine):
     """What may happen."""
@@ -151,15 +161,7 @@ class Promise(RuleBasedStateMachine):
                 self.shop.go(at)
                 self.shop.tick()
 
-    @rule(
-        into=st.sampled_from([0, 5, 30]),
-        looks=st.sampled_from([0, 0, 1, 3, None]),
-        faults=st.lists(st.tuples(hosts, st.sampled_from([*Fault]), calls), max_size=2),
-        answers=st.lists(st.tuples(hosts, programs, codes), max_size=2),
-        meanwhile=st.lists(st.tuples(st.integers(0, 8), instances, hosts), max_size=1),
-        ends=st.sampled_from(["vanish", "reboot", "finish"]),
-    )
-    def an_evening(
+    def _evening(
         self,
         into: int,
         looks: int | None,
@@ -190,6 +192,10 @@ class Promise(RuleBasedStateMachine):
         for host in HOSTS if looks is None else ():
             self.jobs_end(host, ends, 0)
         self.a_pass(5 * MINUTE)
+
+    an_evening = rule(**EVENING)(_evening)
+    another_evening = rule(**EVENING)(_evening)
+    one_more_evening = rule(**EVENING)(_evening)
 
     @rule(number=some, into=st.sampled_from([0, 1, 40, 118, 125]))
     def a_window_comes(self, number: int, into: int) -> None:

@@ -23,6 +23,7 @@ from tests.real_work import (
     INSTANCE,
     LEASE,
     LOOK,
+    NO_RESTART,
     ONE,
     OPEN,
     START,
@@ -320,19 +321,14 @@ def test_a_job_that_is_killed_itself_is_parked_for_an_operator(home):
     home.leaves_at_once()
     while not home.packages.pids:
         home.worker(OPEN)
-    runner = leader_of(home.packages.installing()[0])
-    os.killpg(runner, signal.SIGKILL)
+    os.killpg(os.getsid(home.packages.installing()[0]), signal.SIGKILL)  # a job leads a session of its own
     home.packages.ended(home.packages.pids)
     assert home.worker(OPEN + MINUTE).exit_code == 1
     assert home.state() is RunState.INTERRUPTED
     passed = home.worker(OPEN + 2 * MINUTE)
-    assert passed.exit_code == 75
+    assert passed.exit_code == 1
     assert "step upgrade was interrupted" in " ".join(passed.report["problems"])
     assert (home.packages.upgrades, home.locks()) == (1, {WEB: home.key()})
-
-
-def leader_of(pid):
-    return os.getsid(pid)
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL], ids=lambda each: each.name)
@@ -393,7 +389,7 @@ def test_fifty_hosts_are_done_in_one_pass_ten_at_once(tmp_path, post, sshd, door
     place = f"{tmp_path}/done/{{instance}}"
     script = {"plan": shell(f"[ -e {place} ] || echo web 1 2"), "apply": shell(f"echo done >>{place}")}
     ssh = sshd.settings(addresses=dict.fromkeys(hosts, HOST), jobs=str(tmp_path / "jobs"))
-    table = {"transport": "ssh", "parts": {"linux": "script"}, "backup_age": BACKUP_AGE}
+    table = {"transport": "ssh", "parts": {"linux": "script"}, "backup_age": BACKUP_AGE, **NO_RESTART}
     table["settings"] = {"ssh": ssh, "script": script}
     home.configure(post[0].port, {"many": table}, at_once=10, per_customer=50, patience_seconds=300)
     began = time.perf_counter()

@@ -202,6 +202,23 @@ def withdraw(connection: Connection, subject: str, customers: Collection[str], n
     return sorted(found)
 
 
+def withdraw_untried(
+    connection: Connection,
+    subject: str,
+    customer: str,
+    *,
+    kinds: Collection[str],
+    contacts: Collection[str],
+    now: datetime,
+) -> list[str]:
+    """Cancel the notices of some kinds to `contacts` that nobody has tried to send yet; return their keys."""
+    theirs = and_(NOTICE.c.subject == subject, NOTICE.c.customer == customer, NOTICE.c.contact.in_(sorted(contacts)))
+    untried = select(NOTICE.c.key).where(theirs, NOTICE.c.kind.in_(sorted(kinds)), NOTICE.c.result.is_(None))
+    waiting = and_(ACTION.c.key.in_(untried), ACTION.c.state == ActionState.READY)
+    gone = update(ACTION).where(waiting).values(state=str(ActionState.CANCELLED), changed_at=now)
+    return sorted(connection.execute(gone.returning(ACTION.c.key)).scalars())
+
+
 def mark_late(connection: Connection, subject: str, customer: str) -> list[str]:
     """Let those notices of a thread say that they are late that nobody has tried yet; return their keys.
 

@@ -47,6 +47,8 @@ class Maintained:
     """How many ended in which state."""
     waiting: int = 0
     """Runs that are under way on their hosts, or wait for somebody."""
+    parked: int = 0
+    """Those of them that wait for an operator."""
     problems: list[str] = field(default_factory=list)
     """What an operator has to look at, one line each."""
     put_back: list[str] = field(default_factory=list)
@@ -252,4 +254,6 @@ def _look_at_the_clock(house: House, done: Maintained) -> None:
     done.problems += done.put_back
     done.windows |= {each.window for each in under_way}
     done.problems += [f"{each.key} goes on past {instant_text(each.end)}" for each in late]
-    done.problems += [f"{each.key}: {each.why}" for each in under_way if each.state is RunState.INTERRUPTED]
+    parked = [each for each in under_way if each.state is RunState.INTERRUPTED]
+    done.parked = len(parked)
+    done.problems += [f"{each.key}: {each.why}" for each in parked]

@@ -66,7 +66,7 @@ class TickReport:
     @property
     def exit_code(self) -> ExitCode:
         """The exit code of the pass."""
-        looked_at = (self.recorded.breaches, self.bounces, self.faults, self.hold)
+        looked_at = (self.recorded.breaches, self.bounces, self.faults, self.hold, self.maintained.parked)
         badly = any(self.maintained.ended[str(state)] for state in TOLD)
         if any(looked_at) or badly or any(self.results[name] for name in LOOKED_AT):
             return ExitCode.OPERATOR

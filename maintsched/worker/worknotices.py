@@ -5,7 +5,7 @@ these notices proves anything; they follow what happened.
 """
 
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -16,16 +16,21 @@ from maintsched.contract import Contract
 from maintsched.facts import AS_ANNOUNCED, DeclaredWindow, WindowKind
 from maintsched.fleet import WORK_NOTICES, Customer
 from maintsched.localtime import Elapsed, elapsed, utc
-from maintsched.notices import NoticeKind, Occasion, Round, make_round, notice_key, people
+from maintsched.notices import NoticeKind, Occasion, Recipient, Round, make_round, notice_key, people
 from maintsched.rounds import customer_occasion, window_occasion
 from maintsched.runs import WELL, Run, RunState
+from maintsched.store.evidence import append
 from maintsched.store.fleets import read_fleet
-from maintsched.store.ledger import known_keys
-from maintsched.store.outbox import read_threads, record
+from maintsched.store.ledger import known_keys, withdraw_untried
+from maintsched.store.outbox import read_notices, read_threads, record
 from maintsched.store.runs import read_runs
 from maintsched.store.windows import read_announcements
 from maintsched.windows import Window, declared_window
 from maintsched.worker.house import House
+from maintsched.worker.telling import withdrawal
+
+_ONGOING = frozenset({NoticeKind.STARTED, NoticeKind.OVERRUN})
+_ENDS = frozenset({NoticeKind.FINISHED, NoticeKind.FAILED})
 
 
 def tell_of_work(house: House, windows: Iterable[str], *, now: datetime) -> list[str]:
@@ -84,11 +89,23 @@ def _rounds(
         keys = {notice_key(kind, subject, revision, customer.key, each.contact) for each in who}
         if not who or known_keys(connection, keys):
             continue
+        if kind in _ENDS:
+            _withdraw_begin(connection, customer, subject, who, now)
         occasion = _occasion(contract, announced, runs, kind, subject, now)
         mine = customer_occasion(contract, occasion, customer, sorted(each.instance for each in runs), {})
         made = make_round(mine, customer.key, who, thread)
         thread = made.thread
         yield made
+
+
+def _withdraw_begin(
+    connection: Connection, customer: Customer, subject: str, who: Sequence[Recipient], now: datetime
+) -> None:
+    """Let nobody hear of the begin after the end: a notice of it that did not go out yet has become pointless."""
+    contacts = [each.contact for each in who]
+    gone = withdraw_untried(connection, subject, customer.key, kinds=_ONGOING, contacts=contacts, now=now)
+    if gone:
+        append(connection, [each for one in read_notices(connection, keys=set(gone)) for each in withdrawal(one, now)])
 
 
 def _owed(runs: list[Run], wanted: Collection[str], now: datetime) -> list[NoticeKind]:
