@@ -1,21 +1,23 @@
-"""The house that the laws of work are tried on: its people, its hosts, its script, and the fuse that ends its passes."""
+"""The house that the laws of work are tried on: its people, hosts and script, and the fuse that ends its passes."""
 
 import asyncio
 import json
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from functools import cache
+from itertools import count
 from pathlib import Path
 from typing import Any
 
+from maintsched.errors import MaintschedError
 from maintsched.executors.port import Command, Output
 from maintsched.executors.transports.fake import FakeHost, Fault
 from maintsched.executors.transports.fake import World as Hosts
-from maintsched.facts import ChangeClass, WindowKind
+from maintsched.facts import ChangeClass, Facts, WindowKind
 from maintsched.fleet import Customer, Fleet, Instance
 from maintsched.intake.config import ExecutorConfig
 from maintsched.mail.outcomes import Outgoing, Result
@@ -23,9 +25,11 @@ from maintsched.plan import make_plan
 from maintsched.runs import RunTerms
 from maintsched.spans import Span
 from maintsched.store import Store, open_store
+from maintsched.store.fleets import read_fleet
 from maintsched.version import Version
 from maintsched.windows import Window
 from maintsched.worker.house import read_scene
+from maintsched.worker.sync import sync_fleet
 from maintsched.worker.tick import tick
 from tests.databases import sqlite_store
 from tests.houses import REMINDED, contact, world
@@ -65,6 +69,15 @@ def empty_database() -> bytes:
     with tempfile.TemporaryDirectory() as folder:
         sqlite_store(Path(folder)).close()
         return (Path(folder) / "maintsched.db").read_bytes()
+
+
+def with_instance(fleet: Fleet, key: str, **changes: Any) -> Fleet:
+    """Return a fleet with an instance that is another one."""
+
+    def changed(each: Instance) -> Instance:
+        return replace(each, **changes) if each.key == key else each
+
+    return Fleet(customers=tuple(replace(one, instances=tuple(map(changed, one.instances))) for one in fleet.customers))
 
 
 class Fuse:
@@ -126,7 +139,7 @@ class PromiseHouse:
     """A house with three customers, five instances and four hosts, which begins in the November before."""
 
     def __init__(self, script: dict[str, Any], table: dict[str, Any], terms: dict[str, Any]) -> None:
-        memory = "/dev/shm" if Path("/dev/shm").is_dir() else None  # noqa: S108 - a folder of its own is made there
+        memory = "/dev/shm" if Path("/dev/shm").is_dir() else None
         self.folder = Path(tempfile.mkdtemp(prefix="promise-", dir=memory))
         path = self.folder / "maintsched.db"
         path.touch(mode=0o600)
@@ -150,6 +163,7 @@ class PromiseHouse:
         made.mailer.answer = self.mail
         self.world, self.house, self.hosts, self.clock = made, made.house, hosts.hosts, made.clock
         self.watch = Watch(path, runs, starts_service="start" in script)
+        self.numbers = count(1)
         self.interludes: list[Callable[[], object]] = []
         """What happens while a host is busy, the last one first."""
         self.codes: dict[tuple[str, str], list[int]] = {}
@@ -186,6 +200,28 @@ class PromiseHouse:
         self.watch.passed(self.now)
         if not self.disturbed:
             self.watch.broken += self.lost_fixes()
+
+    # --- what operators do --------------------------------------------------------------------------------------------
+
+    def do(self, what: Callable[[], object]) -> None:
+        """Do what an operator does; the product may refuse it."""
+        with suppress(MaintschedError):
+            what()
+
+    def key(self, prefix: str) -> str:
+        """Return a name that is new."""
+        return f"{prefix}{next(self.numbers)}"
+
+    def pick(self, table: str, number: int, **wanted: Any) -> dict[str, Any] | None:
+        """Return one of the rows of a table."""
+        found = self.watch.rows(table, **wanted)
+        return found[number % len(found)] if found else None
+
+    def sync(self, change: Callable[[Fleet], Fleet]) -> None:
+        """Take another fleet over."""
+        with self.store.reading() as connection:
+            fleet = change(read_fleet(connection))
+        self.do(lambda: sync_fleet(self.store, self.house.contract, fleet, Facts(), prune=True, now=self.now))
 
     # --- around it ----------------------------------------------------------------------------------------------------
 
@@ -245,11 +281,14 @@ class PromiseHouse:
                 if version >= fix.version or version in holding or not self.watch.runs(instance, self.now):
                     continue
                 names = {str(each) for each in holding}
-                takes = (each for each in ahead if any(row.instance == key and row.release in names for row in each.work))
+                takes = (
+                    each for each in ahead if any(row.instance == key and row.release in names for row in each.work)
+                )
                 way = next(takes, None)
                 known = any(key in each and str(fix.version) in each for each in alerts)
                 if not known and (way is None or not self._can_be_proved(instance, way.window)):
-                    yield f"{fix.id} is lost for {key} at {self.now:%Y-%m-%d %H:%M}, planned for {way and way.window.id}"
+                    planned = way.window.id if way else "no window"
+                    yield f"{fix.id} is lost for {key} at {self.now:%Y-%m-%d %H:%M}, planned for {planned}"
 
     def _can_be_proved(self, instance: dict[str, Any], window: Window) -> bool:
         row = self.watch.row("window", id=window.id) or {"id": window.id, "origin": None, "mailed": True}

@@ -1,4 +1,4 @@
-"""Watches over the promise, from outside: what begins on a host is held against the raw rows and the mails that went out.
+"""Watches over the promise, from outside: what begins on a host is compared with raw rows, and with the mails sent.
 
 Nothing here asks a gate, a register or a plan of the product. What a customer was told is what a mail server accepted
 for its people; everything else is read from the tables as they lie in the file. `broken` holds what was not kept.
@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from maintsched.executors.transports.fake import FakeHost, FakeJob
 from maintsched.executors.port import JobState
+from maintsched.executors.transports.fake import FakeHost, FakeJob
 from maintsched.runs import RunTerms
 
 ZONE = ZoneInfo("Europe/Berlin")
@@ -25,13 +25,11 @@ CHANGING = {"backup", "stop", "apply", "reboot"}
 TOUCHING = {"stop", "apply", "reboot"}
 UNDER_WAY = {"running", "unreachable", "lost", "interrupted", "rolling_back"}
 WELL = {"done", "no_changes", "reboot_required"}
-QUIET = {"planned", "cancelled", "done", "no_changes"}
+PUT_OFF = {"skipped", "deferred", "reboot_required", "interrupted"}
 BAD = {"failed_clean", "failed_dirty", "rolled_back", "rollback_failed", "blocked"}
 TELLING = {"reminder", "announcement", "emergency", "confirmed", "moved"}
-INSTANTS = (
-    "starts_at ends_at since resumed_at started_at ended_at silent_since given_at until granted_at withdrawn_at "
-    "available_at lease_until accepted_at bounced_at"
-).split()
+INSTANTS = {"starts_at", "ends_at", "since", "resumed_at", "started_at", "ended_at", "silent_since", "given_at"}
+INSTANTS |= {"until", "granted_at", "withdrawn_at", "available_at", "lease_until", "stamp"}
 LISTS = ("instances", "customers", "classes", "items", "roles", "facts", "carries", "tracks", "versions", "releases")
 
 Row = dict[str, Any]
@@ -86,7 +84,7 @@ class Watch:
     def rows(self, table: str, **wanted: Any) -> list[Row]:
         """Rows of a table as they lie in the file; instants and lists are read."""
         where = " and ".join(f'"{name}" = ?' for name in wanted) or "1"
-        found = self.file.execute(f'select * from "{table}" where {where}', tuple(wanted.values()))  # noqa: S608
+        found = self.file.execute(f'select * from "{table}" where {where}', tuple(wanted.values()))
         return [{name: _value(table, name, row[name]) for name in row.keys()} for row in found]  # noqa: SIM118
 
     def row(self, table: str, **wanted: Any) -> Row | None:
@@ -158,38 +156,41 @@ class Watch:
 
     def passed(self, now: datetime) -> None:
         """A pass was made to its end."""
-        alerts = [each["subject"] for each in self.rows("notice", kind="operator_alert")]
+        alerts = self.rows("notice", kind="operator_alert")
         for run in self.rows("run"):
-            told = any(each.startswith(f"alert/{run['key']}/") for each in alerts)
+            mine = [each for each in alerts if each["subject"].startswith(f"alert/{run['key']}/")]
+            told = "; ".join(each["facts"]["alert"]["title"] for each in mine)
             found = [*self._lost_sight_of(run, told, now), *self._left_stopped(run, told)]
-            self.broken += [f"{run['key']} ({run['state']}) after a pass at {now:%Y-%m-%d %H:%M}: {each}" for each in found]
+            name = f"{run['key']} ({run['state']}) after a pass at {now:%Y-%m-%d %H:%M}"
+            self.broken += [f"{name}: {each}; told was: {told}" for each in found]
         self.broken += [f"{each}, and there is no run of it" for each in self._never_entered(now)]
 
-    def _lost_sight_of(self, run: Row, told: bool, now: datetime) -> Iterator[str]:
+    def _lost_sight_of(self, run: Row, told: str, now: datetime) -> Iterator[str]:
         state, ended = run["state"], run["ends_at"] <= now
-        if state in BAD | {"skipped", "deferred", "reboot_required", "interrupted"} and not told:
+        if state in BAD | PUT_OFF and state.replace("_", " ") not in told:
             yield "no operator was told"
         if state == "planned" and ended:
             yield "it still waits, and its window is over"
         if state == "unreachable":
             patience = timedelta(minutes=self.terms.unreachable_minutes)
-            if run["silent_since"] is None or (now - run["silent_since"] >= patience and not told):
-                yield f"silent since {run['silent_since']}, and no operator was told"
+            since = run["silent_since"]
+            if since is None or (now - since >= patience and "does not answer" not in told):
+                yield f"silent since {since}, and no operator was told"
         if state in {"running", "rolling_back", "lost"}:
             action = self.row("action", key=run["key"])
             held = action is not None and action["lease_until"] is not None and action["lease_until"] > now
             at_it = any(each.run == run["key"] and each.found.state is JobState.RUNNING for each in self.begun)
             if not held and not at_it:
                 yield "nothing of it runs, and nobody goes on with it"
-            if ended and not told:
+            if ended and "goes on past the end" not in told:
                 yield "it goes on past the end, and no operator was told"
 
-    def _left_stopped(self, run: Row, told: bool) -> Iterator[str]:
+    def _left_stopped(self, run: Row, told: str) -> Iterator[str]:
         mine = [each for each in self.begun if (each.run, each.attempt) == (run["key"], run["attempt"])]
         phases = [each.phase for each in mine if each.phase in {"stop", "start"}]
-        if run["state"] not in UNDER_WAY and phases[-1:] == ["stop"] and self.starts_service:
-            if run["state"] in WELL or not told:
-                yield "what was stopped was not started again"
+        said = run["state"] not in WELL and run["state"].replace("_", " ") in told
+        if run["state"] not in UNDER_WAY and phases[-1:] == ["stop"] and self.starts_service and not said:
+            yield "what was stopped was not started again"
 
     def _never_entered(self, now: datetime) -> Iterator[str]:
         runs = {each["key"] for each in self.rows("run")}
@@ -267,7 +268,7 @@ class Watch:
         for item in run["items"]:
             release, installed = self._release(item), (own or {}).get("versions", {}).get(item["component"])
             for other in self.rows("release", component=item["component"]) if release and installed else ():
-                if _version(installed) < _version(other["version"]) <= _version(release["version"]):
+                if release and _version(installed) < _version(other["version"]) <= _version(release["version"]):
                     on_track = not other["tracks"] or (own or {}).get("track", "silent") in [*other["tracks"], None]
                     found |= {other["change_class"]} if on_track else set()
         return found
@@ -286,14 +287,15 @@ class Watch:
         if any(each.phase in TOUCHING for each in self._of_attempt(new)):
             return
         beside = [each for each in runs if each["window"] == run["window"] and each["key"] != run["key"]]
-        lower = [each["key"] for each in beside if each["wave"] < run["wave"]]
-        still = [each["key"] for each in beside if each["state"] in UNDER_WAY | {"planned"} and each["key"] in lower]
-        if still:
+        approved = {each["gate"] for each in self.rows("approval", run=run["key"])}
+        still = [
+            each["key"] for each in beside if each["wave"] < run["wave"] and each["state"] in {*UNDER_WAY, "planned"}
+        ]
+        if still and "wave" not in approved:
             yield f"lower waves are not over: {still}"
-        if any(each["gate"] == "brake" for each in self.rows("approval", run=run["key"])):
-            return
         bad = [each["wave"] for each in beside if each["state"] in BAD]
-        if len(bad) >= self.terms.failures_in_all or any(bad.count(n) >= self.terms.failures_per_wave for n in bad):
+        most = max(map(bad.count, bad), default=0)
+        if "brake" not in approved and (len(bad) >= self.terms.failures_in_all or most >= self.terms.failures_per_wave):
             yield f"{len(bad)} runs of the window failed"
 
     # --- what is known of instances and windows -----------------------------------------------------------------------
@@ -337,12 +339,16 @@ class Watch:
         Somebody knows since the first of the last mails to him that, one after the other, all say so; nobody may be
         left out who had to be told and still has to be.
         """
-        mails = [each for each in self.rows("notice", subject=subject, customer=instance["customer"])]
+        mails = list(self.rows("notice", subject=subject, customer=instance["customer"]))
         people = {each["key"]: each["roles"] for each in self.rows("contact", customer=instance["customer"])}
         known: dict[str, datetime | None] = {}
         asked = set()
         for mail in sorted(mails, key=lambda each: (each["sequence"], each["stamp"])):
-            if mail["key"] not in self.accepted or mail["key"] in self.bounced or mail["kind"] not in TELLING | {"cancelled"}:
+            if (
+                mail["key"] not in self.accepted
+                or mail["key"] in self.bounced
+                or mail["kind"] not in TELLING | {"cancelled"}
+            ):
                 if mail["kind"] in TELLING and mail["required"]:
                     asked.add(mail["contact"])
                 continue

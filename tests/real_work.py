@@ -5,8 +5,8 @@ answer goes back, so that a test may kill the worker in exactly that state. The 
 """
 
 import json
+import multiprocessing
 import os
-import shlex
 import shutil
 import signal
 import subprocess
@@ -18,15 +18,16 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import pytest
 from click.testing import CliRunner, Result
 
 from maintsched.cli import main
 from maintsched.journal import Entry
 from maintsched.runs import RunState, StepState
-from maintsched.store import Store, open_store
+from maintsched.store import open_store
 from maintsched.store.evidence import entries_of
 from maintsched.store.fleets import read_fleet
-from maintsched.store.runs import KeptRun, KeptStep, host_locks, read_run, read_runs, read_steps
+from maintsched.store.runs import KeptRun, KeptStep, host_locks, read_run, read_steps
 from tests.apt_root import AptRoot
 from tests.sshd import HOST, Sshd, gone, wait
 
@@ -107,8 +108,8 @@ if held; then
 fi
 exec /bin/sh -c "$SSH_ORIGINAL_COMMAND"
 """
-START, LOOK, FORBID = "setsid", "told vanished", "echo forbidden || echo known"
-"""What stands in a command that starts a job, looks at one, or forbids one."""
+START, LOOK = "setsid", "told vanished"
+"""What stands in a command that starts a job, or looks at one."""
 
 
 class Door:
@@ -213,17 +214,63 @@ class Passed:
     """A pass that is over."""
 
     exit_code: int
-    report: Mapping[str, Any]
+    stdout: str
     stderr: str
+
+    @property
+    def report(self) -> dict[str, Any]:
+        """What it says of itself."""
+        found: dict[str, Any] = json.loads(self.stdout.splitlines()[-1])
+        return found
+
+
+class Worker:
+    """`maintsched worker` in a process of its own, forked from one that has imported everything."""
+
+    def __init__(self, words: list[str], output: Path) -> None:
+        context = multiprocessing.get_context("forkserver")
+        context.set_forkserver_preload(["tests.real_stem"])
+        self.output = output
+        self.process = context.Process(target=_called, args=(words, str(output)))
+        self.process.start()
+
+    def send(self, number: signal.Signals) -> None:
+        """Send it a signal; it has to be there."""
+        assert self.process.is_alive(), self.said()
+        assert self.process.pid
+        os.kill(self.process.pid, number)
+
+    def end(self) -> int:
+        """Wait for its end; return its exit code, or less than 0 for the signal that it died of."""
+        self.process.join(SECONDS_MAX)
+        if self.process.exitcode is None:
+            self.process.kill()
+            pytest.fail(f"the worker has not ended within {SECONDS_MAX} s: {self.said()}")
+        return self.process.exitcode
+
+    def said(self) -> tuple[str, str]:
+        """What it wrote to stdout and to stderr."""
+        paths = (self.output.with_suffix(suffix) for suffix in (".out", ".err"))
+        first, second = (path.read_text() if path.exists() else "" for path in paths)
+        return first, second
+
+
+def _called(words: list[str], output: str) -> None:
+    for name in [each for each in os.environ if each.startswith("MAINTSCHED_")]:
+        del os.environ[name]
+    for number, suffix in ((1, ".out"), (2, ".err")):
+        os.dup2(os.open(output + suffix, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), number)
+    main(words, prog_name="maintsched")
 
 
 class Installation:
     """A folder with a configuration, a fleet and a database, and the worker that is called there."""
 
-    def __init__(self, folder: Path, *, url: str = "") -> None:
+    def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.path = folder / "maintsched.toml"
-        self.url = url or f"sqlite:///{folder}/maintsched.db"
+        self.url = f"sqlite:///{folder}/maintsched.db"
+        self.count = 0
 
     def make(self, fleet: str, port: int) -> None:
         """Make it with a fleet that was told of the window of December."""
@@ -244,57 +291,49 @@ class Installation:
 
     def worker(self, at: datetime, *words: str) -> Passed:
         """Make a pass, in a process of its own."""
-        process = self.begun(at, *(words or ("--once",)))
-        return self.over(process)
+        return self.over(self.begun(at, *(words or ("--once",))))
 
-    def begun(self, at: datetime, *words: str) -> "subprocess.Popen[str]":
-        """Let a worker begin."""
-        call = [sys.executable, "-m", "maintsched", "worker", *words, "--json", *self._usual(at)]
+    def command(self, at: datetime) -> Passed:
+        """Make a pass by the command, as cron does; that takes a second longer."""
+        call = [sys.executable, "-m", "maintsched", *self._words(at, "--once")]
         environment = {name: text for name, text in os.environ.items() if not name.startswith("MAINTSCHED_")}
-        pipe = subprocess.PIPE
-        return subprocess.Popen(call, stdin=subprocess.DEVNULL, stdout=pipe, stderr=pipe, text=True, env=environment)
+        done = subprocess.run(call, check=False, stdin=subprocess.DEVNULL, capture_output=True, env=environment)
+        return Passed(done.returncode, done.stdout.decode(), done.stderr.decode())
 
-    def over(self, process: "subprocess.Popen[str]") -> Passed:
+    def begun(self, at: datetime, *words: str) -> "Worker":
+        """Let a worker begin."""
+        self.count += 1
+        return Worker(self._words(at, *words), self.folder / f"worker-{self.count}")
+
+    def _words(self, at: datetime, *words: str) -> list[str]:
+        return ["worker", *words, "--json", *_at(at), "--config", str(self.path)]
+
+    def over(self, worker: "Worker") -> Passed:
         """Wait for the end of a worker."""
-        try:
-            stdout, stderr = process.communicate(timeout=SECONDS_MAX)
-        finally:
-            if process.poll() is None:
-                process.kill()
-        lines = stdout.splitlines()
-        return Passed(process.returncode, json.loads(lines[-1]) if lines else {}, stderr)
+        return Passed(worker.end(), *worker.said())
 
-    def killed(self, process: "subprocess.Popen[str]", number: signal.Signals = signal.SIGKILL) -> None:
+    def killed(self, worker: "Worker", number: signal.Signals = signal.SIGKILL) -> None:
         """Kill a worker, and see that it died of it."""
-        assert process.poll() is None, process.communicate()
-        process.send_signal(number)
-        process.communicate(timeout=SECONDS_MAX)
-        assert process.returncode == -number
+        worker.send(number)
+        assert worker.end() == -number, worker.said()
 
     # --- other commands -------------------------------------------------------------------------------------------
 
-    def does(self, *words: str, at: datetime, config: bool = True) -> str:
+    def does(self, *words: str, at: datetime | None, config: bool = True) -> str:
         """Call a command, which has to go well; return what it printed."""
         done = self.tries(*words, at=at, config=config)
         assert done.exit_code == 0, (words, done.output, done.exception)
         return done.output
 
-    def tries(self, *words: str, at: datetime, config: bool = True) -> Result:
-        usual = self._usual(at) if config else self._usual(at)[:2]
+    def tries(self, *words: str, at: datetime | None, config: bool = True) -> Result:
+        usual = [*(_at(at) if at else []), *(["--config", str(self.path)] if config else [])]
         return CliRunner().invoke(main, [*words, *usual])
-
-    def _usual(self, at: datetime) -> list[str]:
-        return ["--now", at.isoformat(), "--config", str(self.path)]
 
     # --- what is there --------------------------------------------------------------------------------------------
 
     def _read(self, question: Callable[[Any], Any]) -> Any:
         with open_store(self.url) as store, store.reading() as connection:
             return question(connection)
-
-    @property
-    def store(self) -> Store:
-        return open_store(self.url)
 
     def key(self, instance: str = "acme-prod") -> str:
         return f"run/{WINDOW.replace('/', ':')}/{instance}"
@@ -308,9 +347,6 @@ class Installation:
 
     def why(self, instance: str = "acme-prod") -> str:
         return self.kept(instance).run.why
-
-    def states(self) -> set[RunState]:
-        return {each.run.state for each in self._read(read_runs)}
 
     def steps(self, instance: str = "acme-prod") -> list[KeptStep]:
         found: list[KeptStep] = self._read(lambda connection: read_steps(connection, self.key(instance)))
@@ -334,6 +370,10 @@ class Installation:
     def locks(self) -> dict[str, str]:
         found: dict[str, str] = self._read(host_locks)
         return found
+
+
+def _at(now: datetime) -> list[str]:
+    return ["--now", now.isoformat()]
 
 
 def apt_table(sshd: Sshd, root: AptRoot, jobs: Path, hosts: list[str], **more: Any) -> dict[str, Any]:
@@ -360,7 +400,3 @@ def _toml(value: Any) -> str:
 def shell(*lines: str) -> list[str]:
     """Return a command that runs lines of shell."""
     return ["/bin/sh", "-c", "; ".join(lines)]
-
-
-def quoted(path: Path) -> str:
-    return shlex.quote(str(path))

@@ -74,7 +74,7 @@ class Connection:
         """Whether the last mail ended with the conversation: no answer, no readable one, or 421."""
         self._context = context
         self._step = Step.CONNECT
-        self._patience = asyncio.timeout(None)
+        self._patience = asyncio.Timeout(None)
 
     async def open(self) -> None:
         """Connect, encrypt, log in. Raises `Unavailable`, after which everything is closed."""

@@ -1,7 +1,7 @@
 """Security fixes: each is on its way into a window that is proved, or can be told in time; else an operator is told.
 
-What keeps one out may be a freeze, a pin, a deferral, a wave, a missing consent; or the window that takes it is one that
-nobody can be told of in time any more, and its work would be held. None of that stays unsaid.
+What keeps one out may be a freeze, a pin, a deferral, a wave, a missing consent; or it is planned for a window that
+nobody can be told of in time any more, so that its work would be held. None of that stays unsaid.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
