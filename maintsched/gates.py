@@ -107,12 +107,13 @@ def decide(  # noqa: PLR0913  # everything that any gate asks for
     ended: Sequence[Run],
     confirmed: Callable[[Run], bool],
     hooks: Mapping[str, str] = NO_HOOKS,
+    tried: Collection[str] = frozenset(),
 ) -> Decision:
     """Return which of the runs that wait may begin at `now`, and what holds the others.
 
     `runs` are those that are not over, `ended` those of the same windows that are; `hooks` says by the key of a run, or
     the id of its window, which hook has not done its part. What may begin may begin together: no two on one host, none
-    past a limit.
+    past a limit. `tried` are those that were tried in vain a moment ago: they take nobody's place.
     """
     at, turns = utc(now, "now"), Turns(terms, runs, ended, now=now)
     ready: list[Run] = []
@@ -128,6 +129,8 @@ def decide(  # noqa: PLR0913  # everything that any gate asks for
             continue
         if at >= run.end.astimezone(UTC):
             over.append(key)
+            continue
+        if key in tried:
             continue
         approved, hook = approvals.get(key, ()), hooks.get(key) or hooks.get(run.window, "")
         there = register.residents_of(run)

@@ -46,6 +46,7 @@ class Turns:
         self.terms, self.now = terms, utc(now, "now")
         self.total, self.of_customer = 0, Counter[str]()
         self._at_host: dict[str, set[str]] = defaultdict(set)
+        self._at_instance: dict[str, set[str]] = defaultdict(set)
         self._windows: dict[str, _WindowRuns] = defaultdict(_WindowRuns)
         self._brakes: dict[str, str] = {}
         self._waves: dict[tuple[str, int], Wait] = {}
@@ -72,6 +73,7 @@ class Turns:
         self.total += 1
         self.of_customer[run.customer] += 1
         self._at_host[run.host.lower()].add(run.key)
+        self._at_instance[run.instance].add(run.key)
 
     def brake(self, run: Run) -> str:
         """Return which failures stop everything in the window of a run; empty: none do."""
@@ -107,9 +109,11 @@ class Turns:
         return Wait(soak, until) if until > self.now else NOTHING
 
     def host(self, run: Run) -> str:
-        """Return the other run that is at the host of a run; empty: none is."""
-        there = self._at_host.get(run.host.lower())
-        return min((each for each in there if each != run.key), default="") if there else ""
+        """Return the other run that is at the host of a run, or at its instance elsewhere; empty: none is."""
+        there, mine = self._at_host.get(run.host.lower()), self._at_instance.get(run.instance)
+        if not there and not mine:
+            return ""
+        return min((each for each in (*(there or ()), *(mine or ())) if each != run.key), default="")
 
     def limit(self, run: Run) -> str:
         """Return the limit that keeps a run from beginning; empty: none does, or it has begun."""

@@ -179,8 +179,10 @@ class Watch:
         if state in {"running", "rolling_back", "lost"}:
             action = self.row("action", key=run["key"])
             held = action is not None and action["lease_until"] is not None and action["lease_until"] > now
-            at_it = any(each.run == run["key"] and each.found.state is JobState.RUNNING for each in self.begun)
-            if not held and not at_it:
+            last = next((each for each in reversed(self.begun) if each.run == run["key"]), None)
+            restarts = last is not None and last.phase == "reboot" and now - last.at < timedelta(hours=1)
+            at_it = last is not None and last.found.state is JobState.RUNNING
+            if not (held or at_it or restarts):
                 yield "nothing of it runs, and nobody goes on with it"
             if ended and "goes on past the end" not in told:
                 yield "it goes on past the end, and no operator was told"

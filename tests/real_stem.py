@@ -1,10 +1,15 @@
 """What the workers of `real_work` are forked from: everything is imported, and nothing has begun."""
 
-import maintsched.cli.worker
-import maintsched.executors.apt
-import maintsched.executors.script
-import maintsched.executors.transports.connection
-import maintsched.mail.send
-import maintsched.worker.passes
-import maintsched.worker.work
-import tests.real_work  # noqa: F401 - the process imports it to begin
+from importlib import import_module
+
+for name in (
+    "maintsched.cli.worker",
+    "maintsched.executors.apt",
+    "maintsched.executors.script",
+    "maintsched.executors.transports.connection",
+    "maintsched.mail.send",
+    "maintsched.worker.passes",
+    "maintsched.worker.work",
+    "tests.real_work",
+):
+    import_module(name)

@@ -15,6 +15,8 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import cache
+from multiprocessing import forkserver
 from pathlib import Path
 from typing import Any
 
@@ -228,10 +230,8 @@ class Worker:
     """`maintsched worker` in a process of its own, forked from one that has imported everything."""
 
     def __init__(self, words: list[str], output: Path) -> None:
-        context = multiprocessing.get_context("forkserver")
-        context.set_forkserver_preload(["tests.real_stem"])
         self.output = output
-        self.process = context.Process(target=_called, args=(words, str(output)))
+        self.process = _stem().Process(target=_called, args=(words, str(output)))
         self.process.start()
 
     def send(self, number: signal.Signals) -> None:
@@ -253,6 +253,17 @@ class Worker:
         paths = (self.output.with_suffix(suffix) for suffix in (".out", ".err"))
         first, second = (path.read_text() if path.exists() else "" for path in paths)
         return first, second
+
+
+@cache
+def _stem() -> Any:
+    """Return the context of the workers; what is covered in them is not measured, since they are killed."""
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["tests.real_stem"])
+    measured = {name: os.environ.pop(name) for name in list(os.environ) if name.startswith("COVERAGE_PROCESS")}
+    forkserver.ensure_running()
+    os.environ.update(measured)
+    return context
 
 
 def _called(words: list[str], output: str) -> None:
@@ -287,8 +298,6 @@ class Installation:
         lines = [line for name, table in tables.items() for line in (f"[{name}]", *_toml_lines(table))]
         self.path.write_text(CONFIG.format(port=port) + "\n".join(lines) + "\n")
 
-    # --- the worker -----------------------------------------------------------------------------------------------
-
     def worker(self, at: datetime, *words: str) -> Passed:
         """Make a pass, in a process of its own."""
         return self.over(self.begun(at, *(words or ("--once",))))
@@ -317,8 +326,6 @@ class Installation:
         worker.send(number)
         assert worker.end() == -number, worker.said()
 
-    # --- other commands -------------------------------------------------------------------------------------------
-
     def does(self, *words: str, at: datetime | None, config: bool = True) -> str:
         """Call a command, which has to go well; return what it printed."""
         done = self.tries(*words, at=at, config=config)
@@ -328,8 +335,6 @@ class Installation:
     def tries(self, *words: str, at: datetime | None, config: bool = True) -> Result:
         usual = [*(_at(at) if at else []), *(["--config", str(self.path)] if config else [])]
         return CliRunner().invoke(main, [*words, *usual])
-
-    # --- what is there --------------------------------------------------------------------------------------------
 
     def _read(self, question: Callable[[Any], Any]) -> Any:
         with open_store(self.url) as store, store.reading() as connection:

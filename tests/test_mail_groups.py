@@ -224,7 +224,9 @@ def test_an_instance_without_a_link_or_with_an_odd_one_is_told_as_alone(url) -> 
         person = ordinary(number, instances=1)
         notice = stored_for(person, kind, full(kind))
         facts = {**notice.notice.facts, "instances": [{**INSTANCE, "key": f"k{number}", "url": url}]}
-        made.append(desk.both(replace(notice, notice=replace(notice.notice, facts=facts)), person_of(person, Language.DE)))
+        made.append(
+            desk.both(replace(notice, notice=replace(notice.notice, facts=facts)), person_of(person, Language.DE))
+        )
     assert_same(made)
     assert desk.skeletons == (url is None)
 

@@ -328,7 +328,7 @@ def _read_plan(target: Target, output: Output) -> UpdatePlan:
         names = [item.name for item in plan.items]
         if len(set(names)) < len(names):
             raise InvalidValue("plan", expected="each name once", found=", ".join(sorted(names)))
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise ExecutionError(f"host {target.host}: plan: {error}") from error
     return plan
 

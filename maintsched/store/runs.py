@@ -11,7 +11,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, and_, delete, insert, select, update
+from sqlalchemy import ColumnElement, Connection, Select, and_, delete, func, insert, select, update
 
 from maintsched.errors import UnknownName
 from maintsched.facts import ChangeClass
@@ -126,21 +126,50 @@ def windows_since(connection: Connection, since: datetime) -> set[str]:
     return set(connection.execute(select(RUN.c.window).where(RUN.c.ends_at > since).distinct()).scalars())
 
 
+_TOUCHING = ("stop", "apply", "reboot")
+
+
 def read_worked(
     connection: Connection, since: datetime, now: datetime, customers: Collection[str] | None = None
 ) -> dict[tuple[str, str], Worked]:
-    """Return when work was done in windows that end after `since`, by window and instance; of some customers or all.
+    """Return when work was done in windows that end after `since`, by window and instance, for all customers or some.
 
-    Work that goes on past the end of its window has lasted until `now`. Runs that have not begun say nothing yet.
+    It began with the first step of any attempt that touched something, and ended with the run; of one that stands
+    still, with its last step. What was done to a host for one instance was done to all of them. Work that goes on past
+    the end of its window has lasted until `now`. Runs that have not begun say nothing yet.
     """
-    columns = (RUN.c.window, RUN.c.instance, RUN.c.started_at, RUN.c.ended_at, RUN.c.ends_at)
+    spans: dict[str, list[tuple[datetime, datetime | None]]] = {}
     theirs = [] if customers is None else [RUN.c.customer.in_(sorted(customers))]
+    rows = list(connection.execute(select(RUN).where(RUN.c.ends_at > since, *theirs)).mappings())
+    begun = {row.run: (row.first, row.last) for row in connection.execute(_touched(since))}
+    for row in rows:
+        first, last = begun.get(row["key"], (row["started_at"], None))
+        if first is not None:
+            ended_at = last if row["state"] == RunState.INTERRUPTED else row["ended_at"]
+            open_end = now if now > row["ends_at"] else None
+            end = max(ended_at, first) if ended_at else open_end  # a clock may have been set back meanwhile
+            spans.setdefault(row["host"].lower(), []).append((first, end))
     found = {}
-    for row in connection.execute(select(*columns).where(RUN.c.ends_at > since, *theirs)):
-        ended_at = row.ended_at or (now if now > row.ends_at else None)
-        if row.started_at is not None or row.ended_at is not None:
-            found[row.window, row.instance] = Worked(row.started_at, ended_at)
+    for row in rows:
+        there = [
+            (start, end)
+            for start, end in spans.get(row["host"].lower(), ())
+            if start < row["ends_at"] and (end is None or end > row["starts_at"])
+        ]
+        if there:
+            ends = [end for _, end in there]
+            last = None if None in ends else max(end for end in ends if end is not None)
+            found[row["window"], row["instance"]] = Worked(min(start for start, _ in there), last)
+        elif row["ended_at"] is not None:
+            found[row["window"], row["instance"]] = Worked(None, None)
     return found
+
+
+def _touched(since: datetime) -> Select[Any]:
+    """Return the statement that finds the first and the last instant of steps that touched something, by run."""
+    wanted = STEP.c.phase.in_(_TOUCHING), STEP.c.tries > 0, RUN.c.ends_at > since
+    first, last = func.min(STEP.c.started_at).label("first"), func.max(STEP.c.ended_at).label("last")
+    return select(STEP.c.run, first, last).join(RUN, RUN.c.key == STEP.c.run).where(*wanted).group_by(STEP.c.run)
 
 
 def _kept(row: Mapping[Any, Any]) -> KeptRun:

@@ -13,7 +13,14 @@ from enum import StrEnum
 
 from sqlalchemy import Connection
 
-from maintsched.errors import ExecutionError, HostKeyRefused, InvalidValue, MaintschedError, Unreachable
+from maintsched.errors import (
+    ExecutionError,
+    HostKeyRefused,
+    InvalidValue,
+    MaintschedError,
+    StoreError,
+    Unreachable,
+)
 from maintsched.executors.port import Link, Phase, Target
 from maintsched.journal import EntryKind
 from maintsched.localtime import utc
@@ -38,7 +45,15 @@ from maintsched.worker.alerts import record_alerts
 from maintsched.worker.crews import Crew, crew_of, target_of, versions_of
 from maintsched.worker.grounds import closed_gates, ground_of
 from maintsched.worker.house import House
-from maintsched.worker.runevidence import TOLD, ended_event, run_alert, run_event, silent_alert, step_event
+from maintsched.worker.runevidence import (
+    TOLD,
+    ended_event,
+    overrun_alert,
+    run_alert,
+    run_event,
+    silent_alert,
+    step_event,
+)
 from maintsched.worker.runsteps import CHANGING, TOUCHING, UNTOUCHED, PartPlan, first_steps
 from maintsched.worker.worknotices import record_work
 
@@ -103,6 +118,10 @@ class Carrier:
             return self._silent(error)
         except (ExecutionError, InvalidValue) as error:
             return self._cannot(error)
+        except (StoreError, Gone):
+            raise
+        except Exception as error:  # noqa: BLE001 - an executor's own mistake must not end the pass of everybody else
+            return self._cannot(ExecutionError(f"{self.key}: not foreseen: {type(error).__name__}: {str(error)[:300]}"))
         finally:
             renewing.cancel()
             with suppress(asyncio.CancelledError):
@@ -135,7 +154,7 @@ class Carrier:
             elif hand is Hand.LOST and run.state is not RunState.LOST:
                 why = "who was at it is gone; its host is asked what became of it"
                 self.save(connection, replace(run, state=RunState.LOST, why=why), now)
-            self._read(connection, now)
+            self.steps = read_steps(connection, self.key, self.run.attempt)
         return True
 
     def _held(self, connection: Connection, now: datetime) -> bool:
@@ -150,13 +169,12 @@ class Carrier:
         if (self.run.gate, self.run.why) != (hold.gate, hold.fact):
             self.save(connection, replace(self.run, gate=hold.gate, why=hold.fact), now)
 
-    def _read(self, connection: Connection, now: datetime) -> None:
-        self.steps = read_steps(connection, self.key, self.run.attempt)
-        ground = ground_of(connection, self.house, self.run, now=now)
-        self.installed = versions_of(ground.scene.fleet, self.run.instance)
-        self.target = target_of(self.house.contract, ground.scene.fleet, self.run, ())
-
     def _make_ready(self) -> None:
+        """Look up who works on what. Raises `InvalidValue` where the instance or its table is not there any more."""
+        with self.house.store.reading() as connection:
+            fleet = ground_of(connection, self.house, self.run, now=self.house.clock()).scene.fleet
+        self.installed = versions_of(fleet, self.run.instance)
+        self.target = target_of(self.house.contract, fleet, self.run, ())
         self.crew = crew_of(self.house.config, self.run.executor)
 
     async def _renew(self) -> None:
@@ -208,7 +226,11 @@ class Carrier:
     @property
     def touched(self) -> bool:
         """Say whether something on the host is, or may be, no longer as it was."""
-        return any(each.step.phase in TOUCHING and each.step.state not in UNTOUCHED for each in self.steps)
+        return any(
+            each.step.phase in TOUCHING
+            and (each.step.state not in UNTOUCHED or (each.step.tries and not each.data.get("harmless")))
+            for each in self.steps
+        )
 
     @property
     def acted(self) -> bool:
@@ -240,13 +262,15 @@ class Carrier:
     ) -> None:
         """Write down that the run is over, or stands still, with evidence, and an alert where one is called for."""
         gate = hold.gate if hold else None
-        ended_at = None if state is RunState.INTERRUPTED else now
+        ended_at = None if state is RunState.INTERRUPTED else max(now, self.run.started_at or now, key=utc)
         run = replace(self.run, state=state, why=why, gate=gate, ended_at=ended_at)
         self.save(connection, run, now, silent_since=None)
         append(connection, [ended_event(self.kept, now)])
         record_work(connection, self.house.contract, {run.window}, now=now, customer=run.customer)
-        if state in TOLD:
-            record_alerts(connection, self.house.contract, [run_alert(run, self.steps)], now)
+        alerts = [run_alert(run, self.steps)] if state in TOLD else []
+        if run.started_at is not None and utc(now) > utc(run.end):
+            alerts.append(overrun_alert(run))
+        record_alerts(connection, self.house.contract, alerts, now)
 
     def installed_now(self, connection: Connection, versions: dict[str, str]) -> None:
         """Note what was found to be installed, as far as it can be read as versions of components."""
@@ -268,18 +292,18 @@ class Carrier:
         now = self.house.clock()
         with self.house.store.writing() as connection:
             self.require_hold(connection)
-            if not self.acted:
+            since = self.kept.silent_since or now
+            if self.acted:
+                run = replace(self.run, state=RunState.UNREACHABLE, why=str(error))
+                self.save(connection, run, now, silent_since=since)
+            else:
                 run = replace(self.run, state=RunState.PLANNED, why=str(error))
                 forget_steps(connection, self.key, run.attempt)
-                self.save(connection, run, now, plans=(), silent_since=None)
-                return Going.STOPS
-            since = self.kept.silent_since or now
-            run = replace(self.run, state=RunState.UNREACHABLE, why=str(error))
-            self.save(connection, run, now, silent_since=since)
+                self.save(connection, run, now, plans=(), silent_since=since)
             patience = timedelta(minutes=self.house.config.runs.unreachable_minutes)
             if utc(now) - utc(since) >= patience:
                 record_alerts(connection, self.house.contract, [silent_alert(run, since)], now)
-        return Going.WAITS
+        return Going.WAITS if self.acted else Going.STOPS
 
     def _cannot(self, error: MaintschedError) -> Going:
         """End a run that cannot be done; in the midst of one, an operator has to look."""

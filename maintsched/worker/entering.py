@@ -45,10 +45,10 @@ class Entered:
 
 def anything_to_run(house: House, connection: Connection, now: datetime) -> bool:
     """Say whether a run is not over, or a window may have begun since windows were looked at last."""
+    if connection.execute(select(RUN.c.key).where(RUN.c.state.in_(NOT_OVER)).limit(1)).first() is not None:
+        return True  # also where no table is left that says how to go on: somebody has to hear of it
     if not house.config.executor:
         return False
-    if connection.execute(select(RUN.c.key).where(RUN.c.state.in_(NOT_OVER)).limit(1)).first() is not None:
-        return True
     if house.config.hooks and windows_since(connection, utc(now) - RECENT):
         return True  # what was put up before the work may still have to be taken down
     since = _looked_until(connection, now)
@@ -77,6 +77,8 @@ def enter_due(house: House, *, now: datetime) -> Entered:
     Looked at are the windows that are open, and those that began since the last look: work of a window that was missed
     altogether is entered too, so that its end says so.
     """
+    if not house.config.executor:
+        return Entered()
     with house.store.writing() as connection:
         since = _looked_until(connection, now)
         if since is not None and not _begun(house.contract, connection, since, now):

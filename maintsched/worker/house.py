@@ -91,7 +91,7 @@ class Scene:
     known: Known
     outages: tuple[KeptOutage, ...] = field(default=())
     worked: Mapping[tuple[str, str], Worked] = field(default_factory=dict, hash=False)
-    """When work was really done, by window and instance, where runs say so."""
+    """When work was really done, by window and instance, where runs say so; of a part of the fleet, nothing is read."""
 
     def announcement(self, window: str) -> Announcement | None:
         """Return an announced window by its id."""
@@ -147,7 +147,7 @@ def read_scene(
         told=told,
         known=known,
         outages=outages,
-        worked=read_worked(connection, since, now, customers),
+        worked=read_worked(connection, since, now) if customers is None else {},
     )
 
 

@@ -196,22 +196,24 @@ class Looks:
             applied += [{"part": each.part, **item_json(item)} for item in verdict.applied]
             reboot = reboot or verdict.reboot_required
             untouched = untouched and verdict.untouched
-        ill = await self._ill_after_undoing() if carrier.undoing else []
+        ill = await self._ill() if carrier.undoing or work.intended is not None else []
         with carrier.house.store.writing() as connection:
             carrier.require_hold(connection)
             state = StepState.FAILED if problems else StepState.DONE
             said = "\n".join(problems) or f"{len(applied)} changes, as planned"
-            self._looked(connection, kept, state, said, {"reboot_required": reboot, "untouched": untouched})
+            self._looked(connection, kept, state, said, {"reboot_required": reboot, "untouched": untouched and not ill})
             carrier.save(connection, carrier.run, work.now, applied=tuple(applied))
             carrier.installed_now(connection, _readable(versions, carrier.house.contract.components))
             if ill:
-                work.end_with(connection, RunState.ROLLBACK_FAILED, "; ".join(ill)[:1000])
+                worse = RunState.ROLLBACK_FAILED if carrier.undoing else RunState.FAILED_DIRTY
+                before = str((work.intended or {}).get("why") or "")
+                work.end_with(connection, worse, "; ".join([*([before] if before else []), *ill])[:1000])
             elif work.intended is None and problems:
                 work.undo(connection, "; ".join(problems)[:1000], work.now)
         return Going.ON
 
-    async def _ill_after_undoing(self) -> list[str]:
-        """Return what is not well on a host after what was done there was undone."""
+    async def _ill(self) -> list[str]:
+        """Return what is not well on a host after work there did not come to its end, or was undone."""
         found = []
         for part, executor in self._parts():
             seen = await executor.probe(self._target(part), self.work.link)

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
@@ -19,7 +19,6 @@ from maintsched.store.runs import (
     KeptRun,
     read_run,
     read_runs,
-    read_steps,
     windows_since,
     write_run,
 )
@@ -31,11 +30,13 @@ from maintsched.worker.entering import RECENT, anything_to_run, enter_due
 from maintsched.worker.grounds import hooks_in_the_way, read_ground
 from maintsched.worker.hooking import call_after, call_before
 from maintsched.worker.house import House
-from maintsched.worker.runevidence import ended_event, held_alert, overrun_alert, run_alert
+from maintsched.worker.runevidence import ended_event, held_alert, overrun_alert, skipped_alert
 from maintsched.worker.worknotices import record_work, tell_of_work
 
 AROUND = 500
 """Customers up to which a decision reads these alone, instead of the whole fleet."""
+RESTS = 4
+"""How many times as long as a decision took the next one is put off: of very many runs, each takes its time."""
 
 
 @dataclass(kw_only=True)
@@ -95,6 +96,8 @@ class _Round:
         self.under_way: dict[asyncio.Task[Going], str] = {}
         self.tried: set[str] = set()
         """Runs that this pass has carried as far as they go."""
+        self.asked: set[str] = set()
+        """Runs whose hooks this pass has called."""
 
     async def work(self) -> None:
         """Carry on all that may, the next as soon as one makes room, until none is left or the time is up."""
@@ -103,12 +106,21 @@ class _Round:
         hands = Hands(owner=owner_name(), until=until, changed=self._changed)
         self._take_on(self._begun(), hands)
         while True:
+            began = loop.time()
             self._take_on(await self._decided(), hands)
             if not self.under_way:
                 return
-            ended, _ = await asyncio.wait(self.under_way, return_when=asyncio.FIRST_COMPLETED)
-            for task in ended:
+            for task in await self._ended(loop.time() + RESTS * (loop.time() - began)):
                 self._came_back(self.under_way.pop(task), task)
+
+    async def _ended(self, rested: float) -> set[asyncio.Task[Going]]:
+        """Wait until a run makes room, and at least until `rested`, unless all of them end before."""
+        ended, others = await asyncio.wait(self.under_way, return_when=asyncio.FIRST_COMPLETED)
+        left = rested - asyncio.get_running_loop().time()
+        if others and left > 0:
+            more, _ = await asyncio.wait(others, timeout=left)
+            ended |= more
+        return ended
 
     def _take_on(self, keys: Iterable[str], hands: Hands) -> None:
         for key in keys:
@@ -139,29 +151,47 @@ class _Round:
         return [each.run.key for each in found]
 
     async def _decided(self) -> tuple[str, ...]:
-        """Return the runs that may begin, once the hooks before them have been called."""
-        now = self.house.clock()
-        if self.house.config.hooks:
+        """Return the runs that may begin, once the hooks before them have been called.
+
+        What was tried in vain in this pass takes nobody's place, and a hook that fails holds its own run alone.
+        """
+        now, tried = self.house.clock(), set(self.tried)
+        while self.house.config.hooks:
             with self.house.store.reading() as connection:
                 waiting = runs_that_wait(connection)
-                first = decision_at(connection, self.house, waiting, now=now, hooked=False)
-            starting = [kept.run for key, kept in waiting.items() if key in first.start and key not in self.tried]
+                first = decision_at(connection, self.house, waiting, now=now, tried=tried, hooked=False)
+            starting = [waiting[key].run for key in first.start if key not in self.asked]
+            if not starting:
+                break
+            self.asked |= {run.key for run in starting}
             await call_before(self.house, starting, now=now)
-        with self.house.store.writing() as connection:
+            with self.house.store.reading() as connection:
+                failed = set(hooks_in_the_way(connection, self.house, starting))
+            if not failed:
+                break
+            tried |= failed
+        with self.house.store.reading() as connection:
             waiting = runs_that_wait(connection)
-            decision = decision_at(connection, self.house, waiting, now=now)
-            for key in decision.over:
-                self._skip(connection, waiting[key], now)
-            for key in decision.cancelled:
-                why = "its window was moved or cancelled"
-                _close(connection, self.house, waiting[key], RunState.CANCELLED, why, now)
-            _note(connection, self.house, [(waiting[key], hold) for key, hold in decision.held.items()], now)
+            decision = decision_at(connection, self.house, waiting, now=now, tried=self.tried)
+        self._write(waiting, decision, now)
         return decision.start
 
-    def _skip(self, connection: Connection, kept: KeptRun, now: datetime) -> None:
-        why = kept.run.why or "nobody was there to do it: no pass was made while the window was open"
-        _close(connection, self.house, kept, RunState.SKIPPED, why, now)
-        self.done.note(replace(kept.run, state=RunState.SKIPPED))
+    def _write(self, waiting: Mapping[str, KeptRun], decision: Decision, now: datetime) -> None:
+        """Write down what became of runs that do not begin; one that somebody has taken up meanwhile is left alone."""
+        changed = [(waiting[key], hold) for key, hold in decision.held.items() if _is_news(waiting[key].run, hold)]
+        if not (changed or decision.over or decision.cancelled):
+            return
+        with self.house.store.writing() as connection:
+            still = runs_that_wait(connection)
+            skipped = [still[key] for key in decision.over if key in still]
+            _skip(connection, self.house, skipped, now)
+            for kept in skipped:
+                self.done.note(replace(kept.run, state=RunState.SKIPPED))
+            for key in decision.cancelled:
+                if key in still:
+                    why = "its window was moved or cancelled"
+                    _close(connection, self.house, still[key], RunState.CANCELLED, why, now)
+            _note(connection, self.house, [(kept, hold) for kept, hold in changed if kept.run.key in still], now)
 
 
 def runs_that_wait(connection: Connection) -> dict[str, KeptRun]:
@@ -170,7 +200,13 @@ def runs_that_wait(connection: Connection) -> dict[str, KeptRun]:
 
 
 def decision_at(
-    connection: Connection, house: House, waiting: Mapping[str, KeptRun], *, now: datetime, hooked: bool = True
+    connection: Connection,
+    house: House,
+    waiting: Mapping[str, KeptRun],
+    *,
+    now: datetime,
+    tried: Collection[str],
+    hooked: bool = True,
 ) -> Decision:
     """Return what becomes of the runs that wait, at `now`. `hooked`: hooks are asked as well."""
     planned = [each.run for each in waiting.values()]
@@ -192,6 +228,7 @@ def decision_at(
         ended=ended,
         confirmed=ground.register.confirmed,
         hooks=hooks_in_the_way(connection, house, planned) if hooked else {},
+        tried=tried,
     )
 
 
@@ -216,7 +253,14 @@ TOLD_AT_ONCE = frozenset(
         Gate.HOOK,
     }
 )
-"""Gates of which an operator hears as soon as they hold work back: others open by themselves, or somebody closed them."""
+"""Gates of which an operator hears as soon as they hold work back; others open by themselves, or by who shut them."""
+_VOLATILE = frozenset({Gate.WAVE, Gate.HOST, Gate.LIMIT})
+"""Gates whose facts change with every run that begins or ends."""
+
+
+def _is_news(run: Run, hold: Hold) -> bool:
+    """Say whether it is not known yet that a gate holds a run, and why."""
+    return run.gate is not hold.gate or (run.why != hold.fact and hold.gate not in _VOLATILE)
 
 
 def _note(connection: Connection, house: House, held: Iterable[tuple[KeptRun, Hold]], now: datetime) -> None:
@@ -224,11 +268,19 @@ def _note(connection: Connection, house: House, held: Iterable[tuple[KeptRun, Ho
     alerts = []
     for kept, hold in held:
         run = kept.run
-        if (run.gate, run.why) == (hold.gate, hold.fact):
-            continue
         write_run(connection, replace(kept, run=replace(run, gate=hold.gate, why=hold.fact)), now=now)
         if hold.gate in TOLD_AT_ONCE and run.gate is not hold.gate:
             alerts.append(held_alert(run, hold))
+    record_alerts(connection, house.contract, alerts, now)
+
+
+def _skip(connection: Connection, house: House, skipped: Collection[KeptRun], now: datetime) -> None:
+    """End runs whose window is over; those that the same gate held are told of together."""
+    alerts = []
+    for kept in skipped:
+        why = kept.run.why or "nobody was there to do it: no pass was made while the window was open"
+        _close(connection, house, kept, RunState.SKIPPED, why, now)
+        alerts.append(skipped_alert(replace(kept.run, state=RunState.SKIPPED, why=why)))
     record_alerts(connection, house.contract, alerts, now)
 
 
@@ -238,9 +290,6 @@ def _close(connection: Connection, house: House, kept: KeptRun, state: RunState,
     write_run(connection, ended, now=now)
     append(connection, [ended_event(ended, now)])
     record_work(connection, house.contract, {ended.run.window}, now=now, customer=ended.run.customer)
-    if state is RunState.SKIPPED:
-        steps = read_steps(connection, kept.run.key)
-        record_alerts(connection, house.contract, [run_alert(ended.run, steps)], now)
 
 
 def _look_at_the_clock(house: House, done: Maintained) -> None:

@@ -12,7 +12,7 @@ from maintsched.executors.port import Phase
 from maintsched.grammar import require_text
 from maintsched.journal import EntryKind
 from maintsched.localtime import utc
-from maintsched.runs import APPROVABLE, ARROWS, Gate, Hold, Run, RunState, RunStep, StepState
+from maintsched.runs import APPROVABLE, ARROWS, LOOKING, Gate, Hold, Run, RunState, StepState
 from maintsched.store.engine import Store
 from maintsched.store.evidence import append
 from maintsched.store.orders import write_approval
@@ -112,7 +112,7 @@ def _go_on(connection: Connection, kept: KeptRun, fate: StepFate, now: datetime)
     undoing = any(each.step.phase == Phase.ROLLBACK for each in steps)
     for each in steps:
         if each.step.state in (StepState.INTERRUPTED, StepState.STARTED):
-            write_step(connection, replace(each, step=_as(each, fate)))
+            write_step(connection, _as(each, fate))
     state = RunState.ROLLING_BACK if undoing else RunState.RUNNING
     on = replace(run, state=state, gate=None, why=f"goes on: the interrupted step {_SAID[fate]}")
     write_run(connection, replace(kept, run=on), now=now)
@@ -126,16 +126,28 @@ _SAID = {
 }
 
 
-def _as(kept: KeptStep, fate: StepFate) -> RunStep:
-    states = {StepFate.AGAIN: StepState.READY, StepFate.DONE: StepState.DONE, StepFate.FAILED: StepState.FAILED}
-    return replace(kept.step, state=states[fate])
+def _as(kept: KeptStep, fate: StepFate) -> KeptStep:
+    """Return a step as the operator says. One whose job may still run stays so: its host is asked first.
+
+    What only looks is looked at again, whatever was said.
+    """
+    data = {**kept.data, "retries": int(kept.data.get("retries", 0)) + 1}
+    looks = kept.step.phase in LOOKING
+    if fate is StepFate.AGAIN or looks:
+        runs_on = kept.step.state is StepState.STARTED and not looks
+        state: StepState = StepState.STARTED if runs_on else StepState.READY
+    else:
+        state = StepState.DONE if fate is StepFate.DONE else StepState.FAILED
+        data["given_up"] = fate is StepFate.FAILED
+    return replace(kept, step=replace(kept.step, state=state), data=data)
 
 
 def approve(house: House, key: str, *, reason: str, now: datetime, gate: Gate | None = None) -> Gate:
     """Open a gate for a run; left out, the one that holds it. Only gates that no promise to a customer depends on."""
     require_text("reason", reason)
     with house.store.writing() as connection:
-        kept = read_run(connection, key)
+        ahead = None if read_runs(connection, keys={key}) else run_ahead(connection, house, key, now=now)
+        kept = KeptRun(run=ahead) if ahead is not None else read_run(connection, key)
         if kept.run.over:
             raise ChangeRefused(key, expected="a run that is not over", found=str(kept.run.state))
         holds = closed_gates(connection, house, kept.run, now=now)

@@ -61,7 +61,7 @@ def ended_event(kept: KeptRun, now: datetime) -> Event:
         kind,
         now,
         gate=str(run.gate) if run.gate else None,
-        why=run.why,
+        why="" if run.gate else run.why,  # what closes a gate may be another customer's affair
         started_at=instant_text(run.started_at) if run.started_at else None,
         changed=[dict(each) for each in kept.applied],
     )
@@ -81,7 +81,7 @@ _LOOK = "Look at the host: something was changed. `maintsched run show {key}` ha
 def run_alert(run: Run, steps: Iterable[KeptStep]) -> Alert:
     """Return the alert about a run in a state that an operator has to know of."""
     steps = list(steps)
-    tries = sum(each.step.tries for each in steps)
+    tries = sum(each.step.tries + int(each.data.get("retries", 0)) for each in steps)
     last = [each.step for each in steps if each.step.tail and each.step.attempt == run.attempt]
     tail = last[-1].tail.strip().splitlines()[-TAIL_SHOWN:] if last else []
     where = [f"last step: {last[-1].name}, exit code {last[-1].exit_code}"] if last else []
@@ -104,6 +104,18 @@ def held_alert(run: Run, hold: Hold) -> Alert:
         title=f"Work in {run.window} is held back: {str(hold.gate).replace('_', ' ')}",
         lines=(f"{run.instance}: {hold.fact}{clause}",),
         way_out=f"{hold.way_out}. `maintsched explain {run.key}` says how it stands.",
+    )
+
+
+def skipped_alert(run: Run) -> Alert:
+    """Return the alert about a run whose window ended before it could begin."""
+    held = str(run.gate).replace("_", " ") if run.gate else "not begun"
+    return Alert(
+        key=f"{run.key}/{run.attempt}/skipped",
+        subject=f"runs/{run.window}",
+        title=f"Work in {run.window} was skipped: {held}",
+        lines=(f"{run.instance} on {run.host}: {run.why}",),
+        way_out=f"It goes into the next window; `maintsched explain {run.key}` says what held it.",
     )
 
 

@@ -16,10 +16,12 @@ from maintsched.facts import Facts, check_facts
 from maintsched.fleet import Fleet, check_fleet
 from maintsched.fleetdiff import OF_A_FLEET, FleetDiff, How, Thing, diff, merged
 from maintsched.localtime import utc
+from maintsched.runs import UNDER_WAY
 from maintsched.store.declared import read_consents, read_deferrals, read_freezes, read_outages, read_pins
 from maintsched.store.engine import Store
 from maintsched.store.evidence import append
 from maintsched.store.fleets import kept_contacts, read_fleet, write_fleet
+from maintsched.store.runs import read_runs
 from maintsched.store.windows import read_announcements
 from maintsched.worker.declarations import known_facts, synced_facts, write_synced
 from maintsched.worker.departure import withdraw_of_contacts, withdraw_of_instances
@@ -170,6 +172,9 @@ def _in_force(connection: Connection, instances: set[str], customers: set[str], 
     for outage in read_outages(connection, since=utc(now)):
         if outage.outage.instance in instances and outage.outage.end is None:
             yield f"outage {outage.key} of {outage.outage.instance} (maintsched outage close)"
+    for kept in read_runs(connection, states={str(each) for each in UNDER_WAY}):
+        if kept.run.instance in instances:
+            yield f"run {kept.run.key}, which is under way (maintsched run show)"
     yield from _agreed(connection, instances, now)
 
 

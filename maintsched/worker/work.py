@@ -41,6 +41,8 @@ class Work:
         self.link = link
         self.looks = Looks(self)
         self.wait_seconds = FIRST_LOOK_SECONDS
+        self.begun: set[str] = set()
+        """Jobs of which the host has said in this pass that they were started, or run."""
 
     @property
     def now(self) -> datetime:
@@ -90,11 +92,13 @@ class Work:
             name = job_name(kept.step)
             if not carrier.acted:
                 append(connection, [begun_event(carrier.run, now)])
+            data.pop("harmless", None)
             begun = replace(kept.step, state=StepState.STARTED, job=name, tries=kept.step.tries + 1, started_at=now)
             carrier.put(connection, replace(kept, step=begun, data=data))
             if kept.step.phase in TOUCHING and carrier.run.started_at is None:
                 carrier.save(connection, replace(carrier.run, started_at=now), now)
-        await self.link.start(name, step.command)
+        if await self.link.start(name, step.command):
+            self.begun.add(name)
         self.wait_seconds = FIRST_LOOK_SECONDS
         return Going.ON
 
@@ -112,16 +116,31 @@ class Work:
         if kept.step.name == REBOOT and not kept.step.part and await self._restarted(kept):
             return Going.ON
         job = await self.link.look(str(kept.step.job))
+        if job.state is JobState.RUNNING:
+            self._runs(kept)
         if job.state is JobState.RUNNING or (job.state is JobState.ENDED and self._restarting(kept, job)):
             return await self._wait()
         if job.state is JobState.ENDED:
             self._ended(kept, step, job)
-        elif job.state is JobState.ABSENT:
-            if await self.link.forbid(str(kept.step.job)):
-                self._again(kept, "its start never reached the host")
-        else:
-            self._vanished(kept, job)
+        elif job.state is JobState.VANISHED or kept.step.job in self.begun or kept.data.get("runs") == kept.step.job:
+            self._vanished(kept, job)  # a host that forgot a job which it had begun has lost it
+        elif await self.link.forbid(str(kept.step.job)):
+            self._never_began(kept, job)
         return Going.ON
+
+    def _runs(self, kept: KeptStep) -> None:
+        """Note once that a job was seen to run: from then on it cannot be said to have never begun."""
+        if kept.data.get("runs") != kept.step.job:
+            with self.carrier.house.store.writing() as connection:
+                self.carrier.require_hold(connection)
+                self.carrier.put(connection, replace(kept, data={**kept.data, "runs": kept.step.job}))
+
+    def _never_began(self, kept: KeptStep, job: Job) -> None:
+        """Start a step anew whose start never reached the host; but not for ever."""
+        if kept.step.tries < self.carrier.house.config.runs.step_tries:
+            self._again(kept, "its start never reached the host", harmless=True)
+        else:
+            self._park(kept, job, f"step {kept.step.name} could not be started in {kept.step.tries} tries")
 
     async def _wait(self) -> Going:
         loop = asyncio.get_running_loop()
@@ -158,21 +177,27 @@ class Work:
         self.carrier.settle(connection, settled, now)
         return settled
 
-    def _again(self, kept: KeptStep, why: str) -> None:
-        """Let a step be started once more: under another name, and only if its gates are open then."""
+    def _again(self, kept: KeptStep, why: str, *, harmless: bool = False) -> None:
+        """Let a step be started once more: under another name, and only if its gates are open then.
+
+        `harmless`: the try that is over has changed nothing.
+        """
         ready = replace(kept.step, state=StepState.READY, tail=why)
         with self.carrier.house.store.writing() as connection:
             self.carrier.require_hold(connection)
-            self.carrier.put(connection, replace(kept, step=ready))
+            self.carrier.put(connection, replace(kept, step=ready, data={**kept.data, "harmless": harmless}))
 
     def _vanished(self, kept: KeptStep, job: Job) -> None:
         """A job is gone without an answer: it is repeated only if that is declared to be safe."""
         if kept.step.idempotent and kept.step.tries < self.carrier.house.config.runs.step_tries:
             self._again(kept, f"interrupted, and repeated\n{job.tail}")
             return
+        self._park(kept, job, f"step {kept.step.name} was interrupted, and is not known to be safe to repeat")
+
+    def _park(self, kept: KeptStep, job: Job, why: str) -> None:
+        """Let the run stand still until an operator has looked at its host."""
         with self.carrier.house.store.writing() as connection:
             self._settle(connection, kept, StepState.INTERRUPTED, None, job.tail)
-            why = f"step {kept.step.name} was interrupted, and is not known to be safe to repeat"
             self.carrier.end(connection, RunState.INTERRUPTED, self.now, why=why)
 
     def _ended(self, kept: KeptStep, step: Step, job: Job) -> None:
@@ -182,7 +207,7 @@ class Work:
             answer = Answer.FAILED  # it had its time
         tries_left = kept.step.tries < self.carrier.house.config.runs.step_tries
         if answer is Answer.AGAIN and tries_left:
-            self._again(kept, job.tail)
+            self._again(kept, job.tail, harmless=True)
             return
         with self.carrier.house.store.writing() as connection:
             if answer in (Answer.DONE, Answer.REBOOT):
@@ -201,7 +226,7 @@ class Work:
         alone = not self._applied(but=kept)
         if step.phase in (Phase.ROLLBACK, Phase.START) and self.carrier.undoing:
             self.end_with(connection, RunState.ROLLBACK_FAILED, why)
-        elif answer is Answer.POSTPONE and alone:
+        elif answer is Answer.POSTPONE:
             self.end_with(connection, RunState.DEFERRED, f"step {step.name} asked for another window")
         elif harmless and alone:
             self.end_with(connection, RunState.FAILED_CLEAN, why)
@@ -210,11 +235,13 @@ class Work:
 
     def _given_up(self) -> None:
         """Let a step count that an operator has given up: what follows from it was not written down with it."""
-        failed = [each for each in self.carrier.steps if each.step.state is StepState.FAILED]
-        if failed and self.intended is None:
+        given_up = [each for each in self.carrier.steps if each.data.get("given_up")]
+        for kept in given_up:
             with self.carrier.house.store.writing() as connection:
                 self.carrier.require_hold(connection)
-                self._failed(connection, failed[-1], Answer.FAILED)
+                known = {name: value for name, value in kept.data.items() if name != "given_up"}
+                self.carrier.put(connection, replace(kept, data=known))
+                self._failed(connection, kept, Answer.FAILED)
 
     def _applied(self, *, but: KeptStep) -> bool:
         """Say whether a step that applies something was started, besides one."""

@@ -114,7 +114,7 @@ def _owed(runs: list[Run], wanted: Collection[str], now: datetime) -> list[Notic
     Who hears of the end need not hear of the begin as well, where both come at once.
     """
     open_runs = [each for each in runs if not each.over]
-    late = any(each.started_at is not None and utc(each.end) <= utc(now) for each in open_runs)
+    late = any(each.started_at is not None and utc(each.end) < utc(each.ended_at or now) for each in runs)
     badly = any(_is_incomplete(each) for each in runs)
     end = NoticeKind.FAILED if badly else NoticeKind.FINISHED
     if not open_runs and end in wanted:

@@ -87,14 +87,16 @@ def _contents() -> str:
 
 
 def _section(name: str, command: click.Command) -> str:
-    """Return the section of a command; a group has no options of its own."""
+    """Return the section of a command; of a group, the options that it has where no command of it is named."""
     context = click.Context(command)
     arguments = [each.make_metavar(context) for each in command.params if isinstance(each, click.Argument)]
     usage = " ".join(["maintsched", name, "[OPTIONS]", *arguments])
     options = [each for each in command.params if isinstance(each, click.Option)]
     table = ["| option | variable | default | meaning |", "|---|---|---|---|", *(_row(each) for each in options)]
     if isinstance(command, click.Group):
-        usage, table = f"maintsched {name} COMMAND [OPTIONS] [ARGUMENTS]", []
+        alone = f"maintsched {name} [OPTIONS]\n" if command.invoke_without_command else ""
+        usage = f"{alone}maintsched {name} COMMAND [OPTIONS] [ARGUMENTS]"
+        table = table if alone else []
     mark = "###" if " " in name else "##"
     return "\n".join([f"{mark} `maintsched {name}`\n", f"```text\n{usage}\n```\n", _help(command), *table, ""])
 

@@ -19,8 +19,9 @@ An error that is no `MaintschedError` is a bug of maintsched, apart from wrong t
 
 
 def all_errors(kind: type[MaintschedError] = MaintschedError) -> list[type[MaintschedError]]:
-    """Return an error class and all classes below it, in the order of the source."""
-    return [kind, *(found for child in kind.__subclasses__() for found in all_errors(child))]
+    """Return an error class and all classes below it, in the order of the source; others are private."""
+    known = [child for child in kind.__subclasses__() if child.__module__ == errors.__name__]
+    return [kind, *(found for child in known for found in all_errors(child))]
 
 
 def page() -> str:

@@ -67,11 +67,17 @@ def look_at_runs(examination: Examination) -> Told:
         found = [each.run for each in read_runs(connection, states=set(NOT_OVER))]
         pauses = read_pauses(connection)
     waiting = [each.key for each in found if each.state is RunState.INTERRUPTED]
+    silent = [each.key for each in found if each.state in (RunState.UNREACHABLE, RunState.LOST)]
+    if silent:
+        yield Verdict.FAIL, f"nothing is heard of: {listed(silent)}", "look at the host, and whether the worker runs"
+    over = [each.key for each in found if each.end <= examination.now and each.key not in (*waiting, *silent)]
+    if over:
+        yield Verdict.WARN, f"past the end of the window: {listed(over)}", "maintsched run show RUN"
     if waiting:
         yield Verdict.FAIL, f"interrupted: {listed(waiting)}", "look at the host, then maintsched run retry RUN"
     for pause in pauses:
         yield Verdict.WARN, f"paused by {pause.key}: {pause.reason}", f"maintsched resume {pause.key}"
-    if not waiting and not pauses:
+    if not (waiting or pauses or silent or over):
         yield Verdict.OK, f"{len(found)} under way or waiting for their gates, none for an operator", ""
 
 
