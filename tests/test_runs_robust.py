@@ -193,10 +193,9 @@ def test_two_windows_do_not_meet_in_one_instance_that_moved_to_another_host(stor
 
 def test_an_undoing_that_an_operator_gives_up_has_failed(store, tmp_path):
     shop = workshop(store, tmp_path, script={"rollback": ["/srv/rollback"]})
-    shop.host().answer("/srv/apply", exit_code=1)
-    shop.host().finish_after(looks=1)
-    shop.open()
     shop.host().finish_after(looks=None)
+    shop.open()
+    shop.host().finish(*shop.host().jobs, exit_code=1)
     shop.open(OPEN + MINUTE)
     undoing = next(name for name, job in shop.host().jobs.items() if job.command.argv[0] == "/srv/rollback")
     shop.host().vanish(undoing)
