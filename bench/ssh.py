@@ -4,17 +4,22 @@ The hosts are one sshd on loopback under as many names. It costs both sides the 
 """
 
 import asyncio
+import itertools
+import shutil
 import time
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 import asyncssh
 
 from bench.side_by_side import Comparison, Goal, Side
+from maintsched.cli.configured import open_configured
 from maintsched.executors.port import Command
 from maintsched.executors.transports.ssh import Ssh
+from maintsched.worker.passes import one_pass
 
 if TYPE_CHECKING:
     from tests.sshd import Sshd
@@ -54,6 +59,40 @@ def comparisons(*, quick: bool) -> Iterator[Comparison]:
                 theirs=_side(theirs, hosts, clock),
                 turns=1 if quick else 9,
             )
+        yield _window(stack, server, count, quick=quick)
+
+
+def _window(stack: ExitStack, server: "Sshd", count: int, *, quick: bool) -> Comparison:
+    """Return a window of these hosts as the worker does it, beside as many connections with one command each."""
+    from tests.installations import mail_server
+    from tests.real_many import ManyHosts
+    from tests.real_work import OPEN, Installation
+
+    folder = Path(stack.enter_context(TemporaryDirectory(prefix="maintsched-bench-")))
+    post, _ = stack.enter_context(mail_server())
+    many = ManyHosts(folder / "told", server, post.port, count)
+    turn = itertools.count()
+
+    def window() -> tuple[list[str], float]:
+        copied = shutil.copytree(folder / "told", folder / f"turn-{next(turn)}")
+        home = Installation(copied)
+        many.updates(home)
+        config, contract = open_configured(str(home.path))
+        began = time.perf_counter()
+        one_pass(config, contract, lambda: OPEN)
+        seconds = time.perf_counter() - began
+        return [f"{name}.acme.example\n" for name in many.done(home)], seconds
+
+    return Comparison(
+        work=f"a window of {count} hosts over ssh, {AT_ONCE} at once, worker and all, by the clock",
+        reference="plain asyncssh, one command each",
+        goal=Goal(),
+        how="the worker's pass: gates, proof, host lock, five looks and one job on each host, every step written down "
+        "before it is done, evidence and mails; the other side connects, runs `echo` and closes",
+        ours=Side(answer=lambda: window()[0], cost=lambda: window()[1]),
+        theirs=_side(_theirs(server), many.hosts, time.perf_counter),
+        turns=1 if quick else 3,
+    )
 
 
 def _side(visit: Visit, hosts: list[str], clock: Callable[[], float]) -> Side:

@@ -245,24 +245,26 @@ def _approval(case: Case) -> Hold | None:
     if not wanted:
         return None
     fact = f"{', '.join(sorted(wanted))} changes wait for an operator (runs.approval)"
-    return Hold(Gate.APPROVAL, fact, "", f"`maintsched run approve {case.run.key}`")
+    return Hold(Gate.APPROVAL, fact, "", f"`maintsched run approve {case.run.key} --reason WHY`")
 
 
 def _brake(case: Case) -> Hold | None:
     found = case.standing.brake
-    way_out = f"look at them, then `maintsched run retry` or, for this one, `maintsched run approve {case.run.key}`"
+    approve = f"`maintsched run approve {case.run.key} --reason WHY`"
+    way_out = f"look at them, then `maintsched run retry` or, for this one, {approve}"
     return Hold(Gate.BRAKE, found, "", way_out) if found else None
 
 
 def _wave(case: Case) -> Hold | None:
     standing = case.standing
-    way_out = f"wait; `maintsched run list` shows the others; or `maintsched run approve {case.run.key} --gate wave`"
+    approve = f"`maintsched run approve {case.run.key} --gate wave --reason WHY`"
+    way_out = f"wait; `maintsched run list` shows the others; or {approve}"
     return Hold(Gate.WAVE, standing.wave, "", way_out, standing.wave_until) if standing.wave else None
 
 
 def _hook(case: Case) -> Hold | None:
     found = case.standing.hook
-    way_out = f"mend it, it is called again; or `maintsched run approve {case.run.key}`"
+    way_out = f"mend it, it is called again; or `maintsched run approve {case.run.key} --reason WHY`"
     return Hold(Gate.HOOK, found, "", way_out) if found else None
 
 

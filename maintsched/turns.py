@@ -10,8 +10,10 @@ from itertools import chain
 from typing import NamedTuple
 
 from maintsched.localtime import utc
-from maintsched.runs import BAD, UNDER_WAY, Run, RunTerms
+from maintsched.runs import BAD, UNDER_WAY, Gate, Run, RunState, RunTerms
 
+_SHUT = frozenset({Gate.EXECUTOR, Gate.CONSENT, Gate.SUBSCRIPTION})
+"""Gates that do not open by themselves within a window: whom they hold is not waited for by the waves that follow."""
 NAMES_MAX = 3
 """Runs that a reason names; of more, it says how many."""
 
@@ -58,6 +60,8 @@ class Turns:
         if run.instance in known.seen:
             return
         known.seen.add(run.instance)
+        if run.state is RunState.PLANNED and run.gate in _SHUT:
+            return
         if not run.over:
             known.open[run.wave].append(run.instance)
             if run.state in UNDER_WAY:

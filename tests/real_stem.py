@@ -1,4 +1,4 @@
-"""What the workers of `real_work` are forked from: everything is imported, and nothing has begun."""
+"""What the workers of `real_worker` are forked from: everything is imported, and nothing has begun."""
 
 from importlib import import_module
 
@@ -10,6 +10,6 @@ for name in (
     "maintsched.mail.send",
     "maintsched.worker.passes",
     "maintsched.worker.work",
-    "tests.real_work",
+    "tests.real_worker",
 ):
     import_module(name)

@@ -5,7 +5,6 @@ answer goes back, so that a test may kill the worker in exactly that state. The 
 """
 
 import json
-import multiprocessing
 import os
 import shutil
 import signal
@@ -13,14 +12,10 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from functools import cache
-from multiprocessing import forkserver
 from pathlib import Path
 from typing import Any
 
-import pytest
 from click.testing import CliRunner, Result
 
 from maintsched.cli import main
@@ -31,6 +26,7 @@ from maintsched.store.evidence import entries_of
 from maintsched.store.fleets import read_fleet
 from maintsched.store.runs import KeptRun, KeptStep, host_locks, read_run, read_steps
 from tests.apt_root import AptRoot
+from tests.real_worker import Passed, Worker
 from tests.sshd import HOST, Sshd, gone, wait
 
 SYNCED = datetime(2026, 11, 4, 9, 0, tzinfo=UTC)
@@ -41,7 +37,6 @@ OPEN = datetime(2026, 12, 1, 16, 5, tzinfo=UTC)
 WINDOW = "monthly/2026-12"
 LEASE = timedelta(seconds=61)
 """After so long nobody holds any more what a killed worker held."""
-SECONDS_MAX = 60
 WEB = "web1.acme.example"
 
 CUSTOMER = """
@@ -197,6 +192,13 @@ class Packages:
         """Let the installation go on."""
         ring(self.bell)
 
+    def clear(self) -> None:
+        """Let nothing of a test that failed wait for ever."""
+        pids = [each for each in self.pids if not gone(each)]
+        if pids:
+            self.let_go()
+            self.ended(pids)
+
     def ended(self, pids: list[int]) -> None:
         """Wait for the end of the processes that installed."""
         wait(lambda: all(gone(each) for each in pids), lambda: f"{pids} are still there")
@@ -209,69 +211,6 @@ class Packages:
 
 
 # --- the installation -------------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class Passed:
-    """A pass that is over."""
-
-    exit_code: int
-    stdout: str
-    stderr: str
-
-    @property
-    def report(self) -> dict[str, Any]:
-        """What it says of itself."""
-        found: dict[str, Any] = json.loads(self.stdout.splitlines()[-1])
-        return found
-
-
-class Worker:
-    """`maintsched worker` in a process of its own, forked from one that has imported everything."""
-
-    def __init__(self, words: list[str], output: Path) -> None:
-        self.output = output
-        self.process = _stem().Process(target=_called, args=(words, str(output)))
-        self.process.start()
-
-    def send(self, number: signal.Signals) -> None:
-        """Send it a signal; it has to be there."""
-        assert self.process.is_alive(), self.said()
-        assert self.process.pid
-        os.kill(self.process.pid, number)
-
-    def end(self) -> int:
-        """Wait for its end; return its exit code, or less than 0 for the signal that it died of."""
-        self.process.join(SECONDS_MAX)
-        if self.process.exitcode is None:
-            self.process.kill()
-            pytest.fail(f"the worker has not ended within {SECONDS_MAX} s: {self.said()}")
-        return self.process.exitcode
-
-    def said(self) -> tuple[str, str]:
-        """What it wrote to stdout and to stderr."""
-        paths = (self.output.with_suffix(suffix) for suffix in (".out", ".err"))
-        first, second = (path.read_text() if path.exists() else "" for path in paths)
-        return first, second
-
-
-@cache
-def _stem() -> Any:
-    """Return the context of the workers; what is covered in them is not measured, since they are killed."""
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["tests.real_stem"])
-    measured = {name: os.environ.pop(name) for name in list(os.environ) if name.startswith("COVERAGE_PROCESS")}
-    forkserver.ensure_running()
-    os.environ.update(measured)
-    return context
-
-
-def _called(words: list[str], output: str) -> None:
-    for name in [each for each in os.environ if each.startswith("MAINTSCHED_")]:
-        del os.environ[name]
-    for number, suffix in ((1, ".out"), (2, ".err")):
-        os.dup2(os.open(output + suffix, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), number)
-    main(words, prog_name="maintsched")
 
 
 class Installation:

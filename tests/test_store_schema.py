@@ -138,7 +138,8 @@ def test_a_database_of_a_newer_version_is_refused_and_left_as_it_is(store, later
     migrate.upgrade(store.engine)
     monkeypatch.undo()
     before = shape(store.engine)
-    with pytest.raises(StoreError, match=rf'expected schema {SCHEMA} or older in .*, got "{LATER}": a newer maintsched'):
+    refusal = rf'expected schema {SCHEMA} or older in .*, got "{LATER}": a newer maintsched'
+    with pytest.raises(StoreError, match=refusal):
         open_store(address(store), create=create)
     assert shape(store.engine) == before
 

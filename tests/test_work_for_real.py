@@ -15,13 +15,11 @@ from maintsched.journal import EntryKind
 from maintsched.runs import RunState
 from tests.apt_root import AptRoot, keeper
 from tests.installations import mail_server
+from tests.real_many import ManyHosts
 from tests.real_work import (
-    BACKUP_AGE,
-    CUSTOMER,
     INSTANCE,
     LEASE,
     LOOK,
-    NO_RESTART,
     ONE,
     OPEN,
     START,
@@ -32,7 +30,7 @@ from tests.real_work import (
     apt_table,
     shell,
 )
-from tests.sshd import HOST, gone, make_key, sshd, wait
+from tests.sshd import gone, make_key, sshd, wait
 
 __all__ = ["sshd"]
 
@@ -63,7 +61,9 @@ def root_kept(tmp_path_factory):
 @pytest.fixture
 def packages(root_kept):
     root, back = root_kept
-    yield Packages(root)
+    found = Packages(root)
+    yield found
+    found.clear()
     back()
 
 
@@ -375,19 +375,8 @@ def test_a_worker_that_comes_back_after_its_lease_finds_that_another_has_taken_o
 
 
 def test_fifty_hosts_are_done_in_one_pass_ten_at_once(tmp_path, post, sshd, door):
-    names = [f"host{number:02}" for number in range(50)]
-    hosts = [f"{name}.acme.example" for name in names]
-    sshd.pin(*hosts)
-    home = Installation(tmp_path / "home")
-    fleet = [INSTANCE.format(key=name, host=host, executor="many") for name, host in zip(names, hosts, strict=True)]
-    home.make(CUSTOMER + "".join(fleet), post[0].port)
-    (tmp_path / "done").mkdir()
-    place = f"{tmp_path}/done/{{instance}}"
-    script = {"plan": shell(f"[ -e {place} ] || echo web 1 2"), "apply": shell(f"echo done >>{place}")}
-    ssh = sshd.settings(addresses=dict.fromkeys(hosts, HOST), jobs=str(tmp_path / "jobs"))
-    table = {"transport": "ssh", "parts": {"linux": "script"}, "backup_age": BACKUP_AGE, **NO_RESTART}
-    table["settings"] = {"ssh": ssh, "script": script}
-    home.configure(post[0].port, {"many": table}, at_once=10, per_customer=50, patience_seconds=300)
-    passed = home.worker(OPEN)
+    many = ManyHosts(tmp_path / "home", sshd, post[0].port, 50)
+    many.updates(many.home)
+    passed = many.home.command(OPEN)
     assert (passed.exit_code, passed.report["runs"]) == (0, {"done": 50})
-    assert {path.name: path.read_text() for path in (tmp_path / "done").iterdir()} == dict.fromkeys(names, "done\n")
+    assert many.done(many.home) == dict.fromkeys(many.names, "done\n")

@@ -143,12 +143,14 @@ def retry(key: str, reason: str, fate: str, config_file: str | None, now: str | 
 
 @run.command()
 @click.argument("key", metavar="RUN")
-@option("--gate", type=click.Choice(sorted(APPROVABLE)), help="Which gate.  [the one that holds it]")
+@option(
+    "--gate", type=click.Choice(sorted(str(each) for each in APPROVABLE)), help="Which gate.  [the one that holds it]"
+)
 @option("--reason", required=True, metavar="TEXT", help="Why; it is kept as evidence.")
 @config_option
 @now_option
 def approve(key: str, gate: str | None, reason: str, config_file: str | None, now: str | None) -> None:
-    """Open a gate for a run: a wanted approval, the error brake, a hook. No promise to a customer can be passed so.
+    """Open a gate for a run: approval, error brake, wave or hook. No promise to a customer can be passed so.
 
     \b
     Example:

@@ -42,6 +42,7 @@ class Looks:
                 return self._hold(connection, hold)
             self._begin(connection, kept)
         problems, reboot, backups = [], False, []
+        versions: dict[str, str] = {}
         for part, executor in self._parts():
             target = self._target(part)
             problems += [f"{part}: {each}" for each in executor.validate(target)]
@@ -49,6 +50,7 @@ class Looks:
                 found = await executor.probe(target, self.work.link)
                 problems += [f"{part}: {each}" for each in found.problems]
                 reboot = reboot or found.reboot_required
+                versions |= found.versions
                 backups += [found.backup_at] if found.backup_at else []
         backup_at = await self._backup_at(backups)
         with carrier.house.store.writing() as connection:
@@ -57,6 +59,7 @@ class Looks:
                 self._looked(connection, kept, StepState.FAILED, "\n".join(problems))
                 carrier.end(connection, RunState.BLOCKED, self.work.now, why="; ".join(problems)[:1000])
                 return Going.STOPS
+            carrier.installed_now(connection, _readable(versions, carrier.house.contract.components))
             said = f"last backup: {backup_at.isoformat() if backup_at else 'none is known'}"
             data = {"backup": not self._young(backup_at), "reboot": reboot}
             self._looked(connection, kept, StepState.DONE, said, data)

@@ -35,7 +35,7 @@ from maintsched.worker.worknotices import record_work, tell_of_work
 
 AROUND = 500
 """Customers up to which a decision reads these alone, instead of the whole fleet."""
-RESTS = 4
+RESTS = 2
 """How many times as long as a decision took the next one is put off: of very many runs, each takes its time."""
 
 

@@ -71,9 +71,10 @@ _WAYS_OUT = {
     RunState.SKIPPED: "It goes into the next window; `maintsched explain {key}` says what held it.",
     RunState.DEFERRED: "Its executor asked for another window: it goes into the next one.",
     RunState.REBOOT_REQUIRED: "Restart the host in a window of its own, or name a command: executor.NAME.reboot.",
-    RunState.INTERRUPTED: "Look at the host, then `maintsched run retry {key}`.",
-    RunState.BLOCKED: "Mend what is said, then `maintsched run retry {key}` while the window is open.",
-    RunState.FAILED_CLEAN: "Nothing was changed. `maintsched run show {key}`, then `maintsched run retry {key}`.",
+    RunState.INTERRUPTED: "Look at the host, then `maintsched run retry {key} --reason WHY`.",
+    RunState.BLOCKED: "Mend what is said, then `maintsched run retry {key} --reason WHY` while the window is open.",
+    RunState.FAILED_CLEAN: "Nothing was changed. `maintsched run show {key}`, then "
+    "`maintsched run retry {key} --reason WHY`.",
 }
 _LOOK = "Look at the host: something was changed. `maintsched run show {key}` has the steps and their output."
 

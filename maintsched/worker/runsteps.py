@@ -155,7 +155,7 @@ def meant(crew: Crew, target: Target, plans: Iterable[PartPlan], step: RunStep) 
             return each
     raise ExecutionError(
         f"{step.run}: executor {step.part} does not know its step {step.name} any more: its settings or its version "
-        f"changed since the run was planned; look at the host, then `maintsched run retry {step.run}`"
+        f"changed since the run was planned; look at the host, then `maintsched run retry {step.run} --reason WHY`"
     )
 
 

@@ -172,9 +172,9 @@ def _in_force(connection: Connection, instances: set[str], customers: set[str], 
     for outage in read_outages(connection, since=utc(now)):
         if outage.outage.instance in instances and outage.outage.end is None:
             yield f"outage {outage.key} of {outage.outage.instance} (maintsched outage close)"
-    for kept in read_runs(connection, states={str(each) for each in UNDER_WAY}):
-        if kept.run.instance in instances:
-            yield f"run {kept.run.key}, which is under way (maintsched run show)"
+    for begun in read_runs(connection, states={str(each) for each in UNDER_WAY}):
+        if begun.run.instance in instances:
+            yield f"run {begun.run.key}, which is under way (maintsched run show)"
     yield from _agreed(connection, instances, now)
 
 

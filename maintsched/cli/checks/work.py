@@ -34,7 +34,9 @@ def look_at_executors(examination: Examination) -> Told:
         hosts = sorted({each.host for each in fleet.instances() if each.executor == name})
         bad = [said for host in hosts for said in crew.transport.validate(host)]
         for said in bad[:SHOWN]:
-            yield Verdict.FAIL, said, "pin the host's key in known_hosts, after having asked for it in another way"
+            ssh = config.executor[name].transport == "ssh"
+            way_out = "ask for the host's key in another way, then pin it in known_hosts" if ssh else "mend the table"
+            yield Verdict.FAIL, said, way_out
         if len(bad) > SHOWN:
             yield Verdict.FAIL, f"{len(bad) - SHOWN} more hosts cannot be reached", "maintsched doctor --json"
         if hosts and not bad:
@@ -74,7 +76,11 @@ def look_at_runs(examination: Examination) -> Told:
     if over:
         yield Verdict.WARN, f"past the end of the window: {listed(over)}", "maintsched run show RUN"
     if waiting:
-        yield Verdict.FAIL, f"interrupted: {listed(waiting)}", "look at the host, then maintsched run retry RUN"
+        yield (
+            Verdict.FAIL,
+            f"interrupted: {listed(waiting)}",
+            "look at the host, then maintsched run retry RUN --reason WHY",
+        )
     for pause in pauses:
         yield Verdict.WARN, f"paused by {pause.key}: {pause.reason}", f"maintsched resume {pause.key}"
     if not (waiting or pauses or silent or over):
