@@ -195,7 +195,7 @@ class Packages:
     def clear(self) -> None:
         """Let nothing of a test that failed wait for ever."""
         pids = [each for each in self.pids if not gone(each)]
-        if pids:
+        if pids and self.bell.exists():
             self.let_go()
             self.ended(pids)
 

@@ -1,4 +1,4 @@
-"""Workers as processes: `maintsched worker`, forked from a process that has imported everything, so that it is quick."""
+"""Workers as processes: `maintsched worker`, forked from a process that has imported everything, which is quicker."""
 
 import json
 import multiprocessing

@@ -453,7 +453,7 @@ def test_a_window_in_a_clock_change_has_its_true_length():
 def test_classes_that_want_an_approval_wait_for_it():
     made = evening(terms=RunTerms(approval=(ms.ChangeClass.OS,)))
     assert made.hold().gate is Gate.APPROVAL
-    assert made.hold().way_out == f"`maintsched run approve {made.runs[0].key}`"
+    assert made.hold().way_out == f"`maintsched run approve {made.runs[0].key} --reason WHY`"
     assert made.but(approvals={made.runs[0].key: [Gate.APPROVAL]}).holds() == ()
     assert evening(terms=RunTerms(approval=(ms.ChangeClass.MAJOR,))).holds() == ()
 

@@ -215,7 +215,9 @@ def test_a_package_that_cannot_be_configured_leaves_a_failure_with_the_way_out(h
     assert home.packages.root.status == {"web": "2.0 iF"}
     assert "dpkg --configure -a" in home.does("run", "show", home.key(), "--output", at=OPEN)
     alert = next(each for each in post[1].mails if "failed dirty" in subject_of(each))
-    assert home.key() in message_from_bytes(alert, policy=policy.default).get_body(("plain",)).get_content()
+    body = message_from_bytes(alert, policy=policy.default).get_body(("plain",))
+    assert body is not None
+    assert home.key() in body.get_content()
     home.does("run", "retry", home.key(), "--reason", "look again", at=OPEN + MINUTE)
     assert home.worker(OPEN + MINUTE).exit_code == 1
     assert home.state() is RunState.BLOCKED
