@@ -164,7 +164,7 @@ class PromiseHouse:
         self.world, self.house, self.hosts, self.clock = made, made.house, hosts.hosts, made.clock
         self.watch = Watch(path, runs, starts_service="start" in script)
         self.numbers = count(1)
-        self.interludes: list[Callable[[], object]] = []
+        self.interludes: list[Callable[[str], object]] = []
         """What happens while a host is busy, the last one first."""
         self.codes: dict[tuple[str, str], list[int]] = {}
         """How the next calls of a program end, by host and name."""
@@ -238,7 +238,7 @@ class PromiseHouse:
         """What a command does on a host; something else may happen meanwhile."""
         if self.interludes:
             self.disturbed = True
-            self.interludes.pop()()
+            self.interludes.pop()(host.name)
         name = command.argv[0].removeprefix("/srv/")
         instance = command.environment.get("MAINTSCHED_INSTANCE", "")
         codes = self.codes.get((host.name, name))

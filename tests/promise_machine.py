@@ -49,14 +49,16 @@ classes = st.lists(st.sampled_from(list(ChangeClass)), min_size=1, max_size=4, u
 customers = st.sampled_from(["acme", "birch", "cedar"])
 calls = st.sampled_from(["open", "start", "look", "forbid", "run"])
 programs = st.sampled_from(["probe", "plan", "backup", "stop", "apply", "apply", "start", "rollback", "reboot"])
+happenings = st.integers(0, 8)
 codes = st.sampled_from([1, 69, 75, 102])
 
 EVENING: dict[str, Any] = {
-    "into": st.sampled_from([0, 5, 30]),
+    "into": st.sampled_from([0, 5, 30, 100]),
     "looks": st.sampled_from([0, 0, 1, 3, None]),
     "faults": st.lists(st.tuples(hosts, st.sampled_from([*Fault]), calls), max_size=2),
     "answers": st.lists(st.tuples(hosts, programs, codes), max_size=2),
-    "meanwhile": st.lists(st.tuples(st.integers(0, 8), instances, hosts), max_size=2),
+    "meanwhile": st.lists(st.tuples(happenings, some), max_size=2),
+    "brings": st.sampled_from([None, None, *RELEASES]),
     "ends": st.sampled_from(["vanish", "reboot", "finish"]),
 }
 """How an evening on which work is done may go; there are more of them than of anything else that may happen."""
@@ -142,7 +144,8 @@ class Promise(RuleBasedStateMachine):
         looks: int | None,
         faults: list[tuple[str, Fault, str]],
         answers: list[tuple[str, str, int]],
-        meanwhile: list[tuple[int, str, str]],
+        meanwhile: list[tuple[int, int]],
+        brings: str | None,
         ends: str,
     ) -> None:
         """What held work is gone; a window opens, and it goes as well as it goes."""
@@ -154,6 +157,8 @@ class Promise(RuleBasedStateMachine):
         shop.codes.clear()
         shop.fresh, shop.young = set(KEYS), True
         self.consent(agreed=True)
+        if brings is not None:
+            self.release(brings, carries=False)
         self.the_month_goes_by(10, -1)
         for host in HOSTS:
             shop.hosts[host].reachable, shop.hosts[host].looks = True, looks
@@ -161,8 +166,8 @@ class Promise(RuleBasedStateMachine):
             shop.hosts[host].fail(fault, call=call)
         for host, name, code in answers:
             shop.codes.setdefault((host, name), []).append(code)
-        for what, key, host in meanwhile:
-            self.meanwhile(what, key, host)
+        for what, which in meanwhile:
+            self.meanwhile(what, which)
         self.the_month_goes_by(10, into)
         for host in HOSTS if looks is None else ():
             self.jobs_end(host, ends, 0)
@@ -254,7 +259,7 @@ class Promise(RuleBasedStateMachine):
         found = Release(
             version=Version.parse(version),
             change_class=RELEASES[version],
-            available_at=self.shop.now - DAY,
+            available_at=self.shop.now - 30 * DAY,
             carries=(Version.parse("13.0.0"),) if carries and version == "12.0.1" else (),
         )
         self.shop.do(lambda: add_release(self.shop.store, self.shop.house.contract, found, now=self.shop.now))
@@ -370,19 +375,23 @@ class Promise(RuleBasedStateMachine):
         if run:
             self.shop.do(lambda: approve(self.shop.house, run["key"], reason="looked at it", now=self.shop.now))
 
-    @rule(what=st.integers(0, 8), key=instances, host=hosts)
-    def meanwhile(self, what: int, key: str, host: str) -> None:
-        """Something happens while a program runs on a host, in the midst of a pass."""
-        whom, everything = (key,), tuple(ChangeClass)
+    @rule(what=happenings, which=some)
+    def meanwhile(self, what: int, which: int) -> None:
+        """Something happens to an instance of a host while a program runs there, in the midst of a pass."""
+        self.shop.interludes.append(lambda host: self._happens(what, which, host))
+
+    def _happens(self, what: int, which: int, host: str) -> None:
+        there = [each["key"] for each in self.shop.watch.rows("instance") if each["host"].lower() == host]
+        key = there[which % len(there)] if there else KEYS[0]
         happens: tuple[Callable[[], object], ...] = (
-            lambda: self.freeze(whom, everything, timedelta(), HOUR),
-            lambda: self.pause(whom),
+            lambda: self.freeze((key,), tuple(ChangeClass), timedelta(), HOUR),
+            lambda: self.pause((key,)),
             lambda: self.shop.go(self.shop.now + 100 * MINUTE),
             lambda: self.shop.go(self.shop.now + 4 * HOUR),
-            lambda: self.a_mail_comes_back(what),
-            lambda: self.it_moves_to_another_host(key, host),
+            lambda: self.a_mail_comes_back(KEYS.index(key) + 5 * which),
+            lambda: self.it_moves_to_another_host(key, HOSTS[which % 4]),
             lambda: self.a_subscription_ends(key, -1),
             lambda: self.consent(agreed=False),
-            lambda: self.defer(whom, 120),
+            lambda: self.defer((key,), 120),
         )
-        self.shop.interludes.append(happens[what])
+        happens[what]()

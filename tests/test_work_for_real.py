@@ -312,6 +312,8 @@ def test_a_start_that_is_on_its_way_when_its_worker_is_killed_never_begins_late(
         assert home.state() is RunState.DONE
     wait(lambda: not home.sshd.connections(), lambda: "the late start is still at it")
     (upgrade,) = [each.step for each in home.steps() if each.step.name == "upgrade"]
+    late = home.folder / "jobs" / f"{upgrade.job.removesuffix('-2')}-1"
+    assert ((late / "begun").readlink().name, (late / "output").exists()) == ("forbidden", False)
     assert (upgrade.tries, home.packages.upgrades, len(home.packages.ran.read_text().splitlines())) == (2, 1, 1)
 
 

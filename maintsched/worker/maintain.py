@@ -297,7 +297,7 @@ def _look_at_the_clock(house: House, done: Maintained) -> None:
     now = house.clock()
     with house.store.writing() as connection:
         under_way = [each.run for each in read_runs(connection, states={str(each) for each in UNDER_WAY})]
-        late = [each for each in under_way if utc(each.end) <= utc(now) and each.started_at is not None]
+        late = [each for each in under_way if utc(each.end) <= utc(now)]
         record_alerts(connection, house.contract, [overrun_alert(each) for each in late], now)
     done.waiting = len(under_way) + len(done.put_back)
     done.problems += done.put_back
