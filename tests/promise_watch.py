@@ -26,6 +26,8 @@ TOUCHING = {"stop", "apply", "reboot"}
 UNDER_WAY = {"running", "unreachable", "lost", "interrupted", "rolling_back"}
 WELL = {"done", "no_changes", "reboot_required"}
 PUT_OFF = {"skipped", "deferred", "reboot_required", "interrupted"}
+SHUT = {"subscription", "consent", "executor"}
+"""Gates that do not open within a window by themselves: nobody waits for whom they hold."""
 BAD = {"failed_clean", "failed_dirty", "rolled_back", "rollback_failed", "blocked"}
 TELLING = {"reminder", "announcement", "emergency", "confirmed", "moved"}
 INSTANTS = {"starts_at", "ends_at", "since", "resumed_at", "started_at", "ended_at", "silent_since", "given_at"}
@@ -158,8 +160,9 @@ class Watch:
         """A pass was made to its end."""
         alerts = self.rows("notice", kind="operator_alert")
         for run in self.rows("run"):
-            mine = [each for each in alerts if each["subject"].startswith(f"alert/{run['key']}/")]
-            told = "; ".join(each["facts"]["alert"]["title"] for each in mine)
+            about = (f"alert/{run['key']}/", f"alert/runs/{run['window']}/")
+            said = [each["facts"]["alert"] for each in alerts if each["subject"].startswith(about)]
+            told = "; ".join(each["title"] for each in said if run["instance"] in str(each))
             found = [*self._lost_sight_of(run, told, now), *self._left_stopped(run, told)]
             name = f"{run['key']} ({run['state']}) after a pass at {now:%Y-%m-%d %H:%M}"
             self.broken += [f"{name}: {each}; told was: {told}" for each in found]
@@ -290,9 +293,9 @@ class Watch:
             return
         beside = [each for each in runs if each["window"] == run["window"] and each["key"] != run["key"]]
         approved = {each["gate"] for each in self.rows("approval", run=run["key"])}
-        still = [
-            each["key"] for each in beside if each["wave"] < run["wave"] and each["state"] in {*UNDER_WAY, "planned"}
-        ]
+        waiting = [each for each in beside if each["state"] == "planned" and each["gate"] not in SHUT]
+        going = [each for each in beside if each["state"] in UNDER_WAY]
+        still = [each["key"] for each in (*waiting, *going) if each["wave"] < run["wave"]]
         if still and "wave" not in approved:
             yield f"lower waves are not over: {still}"
         bad = [each["wave"] for each in beside if each["state"] in BAD]

@@ -202,7 +202,7 @@ class ExecutorConfig:
     """The executor of each component; empty: the executor of the table's own name, for the components it knows."""
     settings: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     """Settings of the transport and of the executors, each under its name."""
-    reboot: tuple[str, ...] = field(default=("systemctl", "reboot"), metadata=WORDS)
+    reboot: tuple[str, ...] = field(default=(), metadata=WORDS)
     """Command that restarts a host; empty: hosts are never restarted, and that it is needed is said."""
     backup: tuple[str, ...] = field(default=(), metadata=WORDS)
     """Command that takes a backup; empty: none can be taken before work (clause 4.1)."""

@@ -7,7 +7,6 @@ from maintsched.cli.checks.storage import SHOWN, listed
 from maintsched.errors import MaintschedError
 from maintsched.fleet import Fleet
 from maintsched.runs import RunState
-from maintsched.store.fleets import read_fleet
 
 
 def look_at_executors(examination: Examination) -> Told:
@@ -16,6 +15,7 @@ def look_at_executors(examination: Examination) -> Told:
     if not config.executor:
         yield Verdict.OK, "none: nothing is updated, only told of", ""
         return
+    from maintsched.store.fleets import read_fleet
     from maintsched.worker.crews import crew_of
 
     crews = {}
@@ -58,6 +58,10 @@ def look_at_backups(examination: Examination) -> Told:
         if not (table.backup or table.backup_age or knows):
             found = f"[executor.{name}]: whether a backup is younger than {contract.backup.max_age} cannot be seen"
             yield Verdict.WARN, found, f"name commands: backup_age, backup (clause {contract.clauses.backup})"
+        else:
+            yield Verdict.OK, f"[executor.{name}]: backups can be seen or taken before work", ""
+    if not examination.config.executor:
+        yield Verdict.OK, "not asked for: nothing is updated", ""
 
 
 def look_at_runs(examination: Examination) -> Told:
