@@ -259,7 +259,7 @@ def carry_on(place: Place, store: Store, server: SmtpServer, *, repeat: bool = F
     for number in range(1, PASSES_MAX + 1):
         place.at = house.clock.forward(timedelta(hours=1))
         report = run_pass(house, place.at)
-        if not report.results.total() and not report.waiting:
+        if not (report.results.total() or report.waiting or report.maintained.waiting - report.maintained.parked):
             return number
     return PASSES_MAX
 

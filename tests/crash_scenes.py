@@ -252,6 +252,7 @@ SCENES = {
     "blocked work": Scene(at=work.WORKED, before=work.of_kind("blocked"), work="blocked"),
     "hooked work": Scene(at=work.WORKED, before=work.of_kind("hooked"), work="hooked"),
     "work retried": Scene(at=work.WORKED, before=work.parked, act=work.try_again, work="gone"),
+    "work held": Scene(at=work.WORKED, before=work.of_kind("held"), work="held"),
     "work approved": Scene(at=work.WORKED, before=work.held, act=work.let_pass, work="held"),
     "released": Scene(at=work.WORKED, before=work.plain, act=work.release),
     "taken back": Scene(at=work.WORKED, before=work.released, act=work.take_back),

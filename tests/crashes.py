@@ -55,7 +55,7 @@ COMMITS = {
     "maintsched.worker.looks.Looks.preflight": "work",
     "maintsched.worker.looks.Looks.reboot_wanted": "work",
     "maintsched.worker.looks.Looks.verify": "work",
-    "maintsched.worker.maintain._Round._decided": "work",
+    "maintsched.worker.maintain._Round._write": "work held",
     "maintsched.worker.maintain._look_at_the_clock": "work",
     "maintsched.worker.operating.approve": "work approved",
     "maintsched.worker.operating.retry": "work retried",
@@ -82,7 +82,8 @@ COMMITS = {
     "maintsched.worker.work.Work._given_up": "work given up",
     "maintsched.worker.work.Work._restarted": "restart",
     "maintsched.worker.work.Work._start": "work",
-    "maintsched.worker.work.Work._vanished": "work that is gone",
+    "maintsched.worker.work.Work._park": "work that is gone",
+    "maintsched.worker.work.Work._runs": "long work",
     "maintsched.worker.worknotices.tell_of_work": "work",
 }
 """By function that commits: the scene that comes by there."""

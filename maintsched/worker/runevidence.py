@@ -123,7 +123,7 @@ def skipped_alert(run: Run) -> Alert:
 def silent_alert(run: Run, since: datetime) -> Alert:
     """Return the alert about a host that does not answer in the midst of a run."""
     return Alert(
-        key=f"{run.key}/{run.attempt}/silent/{instant_text(since)}",
+        key=f"{run.key}/{run.attempt}/silent",
         subject=run.key,
         title=f"Host {run.host} does not answer in the midst of a run",
         lines=(f"{run.instance}: silent since {instant_text(since)}: {run.why}",),
