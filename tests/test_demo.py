@@ -46,7 +46,7 @@ def test_it_leaves_what_it_promises(played):
         assert (folder / page).read_text("utf-8").lstrip().startswith("<!doctype html>")
     assert (folder / "maintsched.db").stat().st_mode & 0o777 == 0o600
     assert folder.stat().st_mode & 0o777 == 0o700
-    assert "Done. 24 mails went through the mail server" in result.stdout
+    assert "Done. 52 mails went through the mail server" in result.stdout
     assert "maintsched window list" in result.stdout.splitlines()[-1]
 
 
@@ -62,6 +62,10 @@ def test_it_tells_the_story_of_the_product(played):
         "costs    eiche-prod, 2026-11: 120 min",
         "accepted",
         "monthly/2026-12",
+        "deferral birch-prod/12.1.0 granted",
+        "(6 months after ",
+        "window: monthly/2026-12 opens",
+        "runs: 17 done",
         "no fault",
     ):
         assert part in said
@@ -71,7 +75,7 @@ def test_it_tells_the_story_of_the_product(played):
 def test_its_mails_tell_in_two_languages_who_has_to_know(played):
     folder, _ = played
     subjects = [subject for _, subject in told(folder)]
-    assert len(subjects) == 24
+    assert len(subjects) == 52
     for words in (
         "Planned maintenance",
         "Geplante Wartung",
@@ -80,11 +84,13 @@ def test_its_mails_tell_in_two_languages_who_has_to_know(played):
         "Notfallwartung",
         "Maintenance reminder",
         "Wartungserinnerung",
+        "Update deferred",
+        "Maintenance finished",
     ):
         assert any(words in subject for subject in subjects), words
     names = sorted(path.name for path in (folder / "mail").iterdir())
     assert names[0].startswith("001-")
-    assert names[-1].startswith("024-")
+    assert names[-1].startswith("052-")
 
 
 def test_everything_after_it_works_with_the_configuration_it_left(played, monkeypatch):
@@ -105,7 +111,7 @@ def test_everything_after_it_works_with_the_configuration_it_left(played, monkey
 def test_a_second_run_replaces_the_first_says_the_same_and_leaves_other_files_alone(played, tmp_path):
     folder, first = played
     again = tmp_path / "again"
-    shutil.copytree(folder, again)
+    shutil.copytree(folder, again, symlinks=True)
     (again / "mine.txt").write_text("keep me")
     (again / "mail" / "999-old.eml").write_text("of an older demo")
     second = play(again)

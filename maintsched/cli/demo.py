@@ -2,6 +2,7 @@
 
 import json
 import shlex
+import shutil
 import socket
 import sys
 from collections.abc import Iterator
@@ -20,8 +21,6 @@ from maintsched.errors import FileError
 FOLDER = "maintsched-demo"
 WRITTEN = (
     "mail/[0-9]*.eml",
-    "jobs/*/*",
-    "jobs/done-*",
     "*.html",
     "fleet.toml",
     "heartbeat.json",
@@ -342,6 +341,8 @@ def _fresh(folder: Path) -> Path:
             for pattern in WRITTEN:
                 for path in folder.glob(pattern):
                     path.unlink()
+            if (folder / "jobs").is_dir() and not (folder / "jobs").is_symlink():
+                shutil.rmtree(folder / "jobs")  # a job of the same name would not be started again
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     except OSError as error:
         found = str(error.strerror).lower()
