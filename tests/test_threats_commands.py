@@ -36,6 +36,7 @@ ESCAPES = "\x1b]0;pwned\x07\x9b31m\nError: forged\r\n\u202e\u2028\u200b=?utf-8?q
 PATHS = "../../../../etc/passwd"
 LONG = "x" * 100_000
 SPACES = "\n\xa0\u202f"
+RUN = "run/monthly:2026-12/acme-prod"
 KINDS = {"INSTANT": DATES, "D": DATES, "DURATION": LENGTHS, "LENGTH": LENGTHS, "N": NUMBERS, "YYYY-MM": MONTHS}
 WORKING: dict[str, list[str]] = {
     "plan": [],
@@ -92,6 +93,12 @@ WORKING: dict[str, list[str]] = {
     "notice resend": ["notice/announcement/critical:net/0/acme/eva"],
     "notice show": ["notice/announcement/critical:net/0/acme/eva"],
     "worker": [],
+    "executors": [],
+    "run approve": [RUN, "--reason", "x"],
+    "run list": [],
+    "run retry": [RUN, "--reason", "x"],
+    "run show": [RUN],
+    "run watch": [],
     "pause": ["--reason", "x", "--customer", "acme"],
     "pause list": [],
     "resume": ["halt"],
@@ -244,6 +251,7 @@ def test_each_command_is_attacked_or_it_is_said_why_not():
 def test_a_command_that_is_attacked_works_without_the_attack(home, command):
     result = run([*command.split(), *WORKING[command], *now_of(command)])
     needs_more = {"notice resend": 1, "evidence verify": 1, "worker": 1}
+    needs_more |= {"run approve": 1, "run retry": 1, "run show": 1}  # nothing is worked on in this home
     assert result.exit_code in (0, needs_more.get(command)), result.output
     assert_calm(result)
 

@@ -73,12 +73,19 @@ def _lacking(contract: Contract, scene: Scene, release: Release, now: datetime) 
                 continue
             if release.component not in (instance.components or contract.components):
                 continue
-            start, end = active_span(contract, instance)
-            if (start is not None and utc(now) < utc(start)) or (end is not None and utc(end) <= utc(now)):
+            if not _runs(contract, instance, now):
                 continue
             if release.tracks and track_at(contract, instance, scene.facts.track_switches, now) not in release.tracks:
                 continue
             yield instance, customer
+
+
+def _runs(contract: Contract, instance: Instance, now: datetime) -> bool:
+    """Say whether the subscription of an instance runs at `now`."""
+    if instance.starts_on is None and instance.ends_on is None:
+        return True
+    start, end = active_span(contract, instance)
+    return (start is None or utc(start) <= utc(now)) and (end is None or utc(now) < utc(end))
 
 
 def _holding(scene: Scene, release: Release) -> set[Version]:
