@@ -87,7 +87,10 @@ class Templates:
         """Say whether all that the words of a kind come from is of the package, and nothing of an operator."""
         name = f"{language}/{kind}.md"
         if name not in self._own:
-            paths = [self._sources.read(each).path for each in (*self._closure(name), LAYOUT)]
+                try:
+                paths = [self._sources.read(each).path for each in (*self._closure(name), LAYOUT)]
+            except (TemplateError, FileError):  # composed alone, it says what is wrong
+                return False
             self._own[name] = not all(path.is_relative_to(self._sources.folders[-1]) for path in paths)
         return not self._own[name]
 
