@@ -87,7 +87,7 @@ class Templates:
         """Say whether all that the words of a kind come from is of the package, and nothing of an operator."""
         name = f"{language}/{kind}.md"
         if name not in self._own:
-                try:
+            try:
                 paths = [self._sources.read(each).path for each in (*self._closure(name), LAYOUT)]
             except (TemplateError, FileError):  # composed alone, it says what is wrong
                 return False
