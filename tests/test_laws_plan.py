@@ -579,6 +579,8 @@ def overlaps(world: World, planned: ms.PlanWindow, others: tuple[ms.PlanWindow, 
 
 def of_deferrals(world: World, plan: ms.Plan) -> Found:
     for settled in plan.deferrals:
+        if plan.now is not None and utc(settled.end) <= utc(plan.now):
+            continue  # it has ended: nothing of it matters any more
         each, asked = world.fleet.instance(settled.deferral.instance), settled.deferral
         subject = f"deferral/{asked.instance}/{asked.release}"
         if utc(asked.until) > utc(ms.deferral_limit(world.contract, settled.start)):
