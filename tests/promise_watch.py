@@ -364,7 +364,7 @@ class Watch:
             asked |= {who} if mail["required"] else set()
             known[who] = (known.get(who) or at) if covers and mail["kind"] != "cancelled" else None
         living = {who for who, roles in people.items() if "system_responsible" in roles}
-        wanted = (asked & living) or {who for who in known if who in asked or who in living}
+        wanted = (asked & living) or (asked & known.keys()) or (living & known.keys())
         times = [known.get(who) for who in wanted]
         return max((at for at in times if at), default=None) if all(times) else None
 

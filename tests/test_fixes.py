@@ -8,13 +8,11 @@ import pytest
 from maintsched.facts import ChangeClass, Freeze, Release, WindowKind
 from maintsched.fleet import Fleet
 from maintsched.mail.outcomes import Result
-from maintsched.runs import Gate
 from maintsched.store.declared import write_freezes, write_releases
 from maintsched.version import Version
 from maintsched.worker import announce as windows
 from maintsched.worker.freezes import finish_freeze
 from tests.houses import ACME, DECEMBER, NOW, REMINDED, contact, critical, instance, world
-from tests.workshop import OPEN, one_customer, portal, workshop
 
 DAY = timedelta(days=1)
 OLD, FIXED = {"intrexx": Version.parse("12.0.0")}, {"intrexx": Version.parse("12.0.1")}
@@ -156,25 +154,3 @@ def test_instances_of_one_cause_are_told_together(store, tmp_path):
     made.tick()
     assert len(lost(made)) == 3
     assert len([key for key in made.told() if "alert:fix" in key]) == 1
-
-
-# --- what the laws of work found --------------------------------------------------------------------------------------
-
-
-def test_a_host_is_one_however_it_is_written(store, tmp_path):
-    one = one_customer(portal("one-prod", host="shared.host.example"), key="one")
-    two = replace(one_customer(portal("two-prod", host="Shared.host.example"), key="two"), contacts=())
-    shop = workshop(store, tmp_path, one, two)
-    shop.open(OPEN)
-    assert {each.gate for each in shop.runs()} == {Gate.NOTICE}
-    assert shop.hosts.host("shared.host.example").calls == []
-
-
-def test_a_backup_that_goes_on_past_the_end_is_told_of(store, tmp_path):
-    shop = workshop(store, tmp_path, backup=("/srv/backup-now",))
-    shop.host().answer("/srv/backup-age", stdout="none")
-    shop.host().finish_after(looks=None)
-    shop.open()
-    shop.open(DECEMBER + timedelta(hours=4, minutes=1))
-    titles = [each.notice.facts["alert"]["title"] for each in shop.world.notices() if each.notice.facts.get("alert")]
-    assert any("goes on past the end" in each for each in titles)

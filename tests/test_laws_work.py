@@ -5,15 +5,21 @@ and in the midst of them. `promise_watch` looks at each job in the instant in wh
 """
 
 import os
+from dataclasses import replace
+from datetime import timedelta
 from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis.stateful import run_state_machine_as_test
 
+from maintsched.runs import Gate, RunState
 from maintsched.worker.carry import Carrier
+from maintsched.worker.operating import StepFate, retry
+from tests.houses import DECEMBER
 from tests.promise_house import KEYS
-from tests.promise_machine import Promise
+from tests.promise_machine import MINUTE, Promise
+from tests.workshop import OPEN, one_customer, portal, workshop
 
 EXAMPLES, STEPS = (600, 80) if os.environ.get("HYPOTHESIS_PROFILE") == "fuzz" else (12, 50)
 """How many lives of a house are tried, and how long each is: `make fuzz` takes long, the others seconds."""
@@ -73,3 +79,44 @@ def test_the_watch_sees_a_job_that_nobody_wrote_down(life):
     host = life.shop.hosts["shared.host.example"]
     life.shop.watch.begins(host, "nobodys-1", life.shop.now)
     assert life.shop.watch.broken == ["nobodys-1 begins on shared.host.example and is not written down as started"]
+
+
+# --- what was found ---------------------------------------------------------------------------------------------------
+
+
+def test_a_host_is_one_however_it_is_written(store, tmp_path):
+    one = one_customer(portal("one-prod", host="shared.host.example"), key="one")
+    two = replace(one_customer(portal("two-prod", host="Shared.host.example"), key="two"), contacts=())
+    shop = workshop(store, tmp_path, one, two)
+    shop.open(OPEN)
+    assert {each.gate for each in shop.runs()} == {Gate.NOTICE}
+    assert shop.hosts.host("shared.host.example").calls == []
+
+
+def test_a_backup_that_goes_on_past_the_end_is_told_of(store, tmp_path):
+    shop = workshop(store, tmp_path, backup=("/srv/backup-now",))
+    shop.host().answer("/srv/backup-age", stdout="none")
+    shop.host().finish_after(looks=None)
+    shop.open()
+    shop.open(DECEMBER + timedelta(hours=4, minutes=1))
+    titles = [each.notice.facts["alert"]["title"] for each in shop.world.notices() if each.notice.facts.get("alert")]
+    assert any("goes on past the end" in each for each in titles)
+
+
+@pytest.mark.parametrize("fate", StepFate)
+def test_nothing_begins_beside_a_job_that_still_runs_whatever_an_operator_says_of_it(store, tmp_path, fate):
+    shop = workshop(store, tmp_path, script={"rollback": ["/srv/rollback"]})
+    shop.host().finish_after(looks=None)
+    shop.open()
+    shop.host().pinned = False
+    shop.open(OPEN + MINUTE)
+    assert shop.state() is RunState.INTERRUPTED
+    shop.host().pinned = True
+    retry(shop.world.house, shop.run().key, reason="the key was changed", fate=fate, now=shop.world.now)
+    for minutes in (2, 3):
+        shop.open(OPEN + minutes * MINUTE)
+    assert [each.command.argv[0] for each in shop.host().jobs.values()] == ["/srv/apply"]
+    assert shop.state() is RunState.RUNNING
+    shop.host().finish_after(looks=0)
+    shop.open(OPEN + 4 * MINUTE)
+    assert shop.run().over

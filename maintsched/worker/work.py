@@ -51,6 +51,9 @@ class Work:
 
     async def go_on(self) -> Going:
         """Do step after step, until the run is over, waits, or is held."""
+        while await self._still_runs():
+            if await self._wait() is Going.WAITS:
+                return Going.WAITS
         self._given_up()
         while True:
             kept = self._next()
@@ -59,6 +62,17 @@ class Work:
                 return going
             if self.carrier.run.over or self.carrier.run.state in (RunState.PLANNED, RunState.INTERRUPTED):
                 return Going.STOPS
+
+    async def _still_runs(self) -> bool:
+        """Say whether a job still runs of whose step an operator has spoken: nothing begins beside it (law 6)."""
+        for each in self.carrier.steps:
+            spoken_of = each.data.get("retries") and each.step.state is not StepState.STARTED
+            if each.step.job and spoken_of:
+                job = await self.link.look(each.step.job)
+                on_its_way = job.state is JobState.ABSENT and not await self.link.forbid(each.step.job)
+                if job.state is JobState.RUNNING or on_its_way:
+                    return True
+        return False
 
     def _next(self) -> KeptStep | None:
         waiting = (StepState.READY, StepState.STARTED)
